@@ -1,0 +1,1 @@
+"""Pure scores: arrays in, numbers with intervals out. No torch."""

@@ -1,0 +1,1 @@
+"""Torch science: architectures, objectives, the one training loop, checkpoints, compression."""

@@ -1,0 +1,1 @@
+"""What a score is held against: baselines."""

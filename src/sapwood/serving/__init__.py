@@ -1,0 +1,1 @@
+"""Engines, batching, the gateway app, keys."""

@@ -1,0 +1,1 @@
+"""One file a stage; thin over the science; reached only by name."""

@@ -1,0 +1,1 @@
+"""What happened in production: the response log and feedback."""
