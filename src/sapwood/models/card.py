@@ -1,0 +1,43 @@
+"""`sapwood.json`: what a model folder says about itself beside its Hugging Face files. Loads no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sapwood.errors import InputError
+
+FILE = "sapwood.json"
+Task = Literal["encoder", "masked-lm", "classification"]
+
+
+class Card(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    name: str = Field("model", description="Name a person knows the model by.")
+    task: Task = Field("encoder", description="What its heads answer.")
+    labels: tuple[str, ...] = Field((), description="Classes in the order of its outputs; empty when it does not classify.")
+    max_tokens: int = Field(512, ge=3, description="Longest input in tokens, special tokens included.")
+    prefix: str = Field("", description="Put before every text, in training and in serving.")
+    base: str = Field("", description="Digest, sample or hub name of the model it grew from.")
+    method: str = Field("", description="How it was trained.")
+    precision: str = Field("fp32", description="Arithmetic of its training; weights are always stored in fp32.")
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a model folder; `InputError` when there is none or it is not one."""
+    try:
+        return Card.model_validate_json((folder / FILE).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{folder.name}: no {FILE}, so this is not a Sapwood model", "import it with a stage that makes a model") from None
+    except ValidationError as fault:
+        raise InputError(f"{folder.name}/{FILE}: {fault.errors()[0]['msg']}", "make the model again") from None
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Sorted keys and a fixed layout: equal cards are equal bytes."""
+    body = json.dumps(card.model_dump(mode="json"), ensure_ascii=False, indent=1, sort_keys=True)
+    (folder / FILE).write_text(body + "\n", encoding="utf-8")

@@ -1,0 +1,122 @@
+"""Next-sentence examples from documents, in English and Chinese.
+
+A document is split into sentences, its sentences are packed into windows of at most `max_tokens`, and each epoch cuts
+every window somewhere into A and B; in half of the examples B comes from another document instead (Devlin et al. 2019).
+Each example is f(seed, epoch, index). Only whole sentences are used, so that a cut is no give-away for the wrong B.
+What it does NOT do: use documents in which no second sentence can be found; `Corpus.left_out` counts them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from sapwood.errors import InputError
+from sapwood.models.texts import Ids, whole
+
+CLOSING = "”’」』）)\"'"
+SENTENCE_END = re.compile(rf"([。！？!?…]+[{CLOSING}]*|\.+[{CLOSING}]*(?=\s|$))")
+CLAUSE_END = re.compile(r"([，；;：]|,(?=\s))")
+
+
+def sentences(text: str) -> list[str]:
+    """Split after 。！？!?… , after a full stop before a space, and at newlines. A text of one sentence is split at its commas."""
+    found = _split(SENTENCE_END, text)
+    return found if len(found) > 1 else _split(CLAUSE_END, text)
+
+
+def _split(end: re.Pattern[str], text: str) -> list[str]:
+    return [line.strip() for line in end.sub(r"\1\n", text).splitlines() if line.strip()]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Tokenised sentences of documents in one flat array.
+
+    `ids` (tokens,) int32; sentence i is `ids[starts[i]:starts[i+1]]`; document d has the sentences `documents[d]` to
+    `documents[d+1]`; `windows` (n, 3) rows of (document, first sentence, one past the last).
+    """
+
+    ids: np.ndarray
+    starts: Ids
+    documents: Ids
+    windows: Ids
+    left_out: int
+
+    def tokens(self, first: int, stop: int) -> Ids:
+        return np.asarray(self.ids[self.starts[first] : self.starts[stop]], dtype=np.int64)
+
+
+class Pair(NamedTuple):
+    """`a` and `b` without special tokens; `follows` says whether b truly comes after a."""
+
+    a: Ids
+    b: Ids
+    follows: bool
+
+
+def corpus(tokenizer: Tokenizer, texts: Iterable[str], max_tokens: int) -> Corpus:
+    """Tokenise documents and pack windows that leave room for [CLS] and two [SEP]. `InputError` under two usable documents."""
+    room = max_tokens - 3
+    if room < 8:
+        raise InputError(f"max_tokens {max_tokens} is too short for pairs of sentences", "set max_tokens to 16 or more")
+    pieces: list[Ids] = []
+    bounds, left_out = [0], 0
+    for text in texts:
+        found = _pieces(tokenizer, sentences(text), room // 2)
+        if len(found) < 2:
+            left_out += 1
+            continue
+        pieces.extend(found)
+        bounds.append(len(pieces))
+    if len(bounds) < 3:
+        raise InputError("next-sentence pairs need two documents with two sentences each or more", "give more documents")
+    starts = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])])
+    documents = np.asarray(bounds, dtype=np.int64)
+    return Corpus(np.concatenate(pieces).astype(np.int32), starts, documents, _windows(starts, documents, room), left_out)
+
+
+def _pieces(tokenizer: Tokenizer, lines: Sequence[str], longest: int) -> list[Ids]:
+    """Ids of each sentence; a sentence over `longest` tokens becomes several."""
+    rows = [row.ids for row in tokenizer.encode_batch_fast(whole(lines), add_special_tokens=False)]
+    return [np.asarray(row[i : i + longest], dtype=np.int64) for row in rows for i in range(0, len(row), longest)]
+
+
+def _windows(starts: Ids, documents: Ids, room: int) -> Ids:
+    """Greedy runs of two or more sentences of one document in at most `room` tokens. Each sentence is in one window;
+    a lone last sentence joins a window with the one before it."""
+    rows: list[tuple[int, int, int]] = []
+    for number, (first, last) in enumerate(zip(documents[:-1], documents[1:], strict=True)):
+        at = int(first)
+        while at < last:
+            stop = max(int(np.searchsorted(starts, starts[at] + room, side="right")) - 1, at + 1)
+            stop = min(stop, int(last))
+            rows.append((number, at, stop) if stop - at > 1 else (number, at - 1, stop))
+            at = stop
+    return np.asarray(rows, dtype=np.int64)
+
+
+def pair(corpus: Corpus, index: int, chance: np.random.Generator) -> Pair:
+    """The example of window `index`: cut at random; with probability 1/2 the second part is exchanged for a run of
+    sentences of about the same length from another document."""
+    document, first, stop = (int(x) for x in corpus.windows[index])
+    cut = int(chance.integers(first + 1, stop))
+    a, b = corpus.tokens(first, cut), corpus.tokens(cut, stop)
+    if chance.random() < 0.5:
+        return Pair(a, b, True)
+    return Pair(a, _elsewhere(corpus, document, len(b), chance), False)
+
+
+def _elsewhere(corpus: Corpus, document: int, wanted: int, chance: np.random.Generator) -> Ids:
+    """Whole sentences of another document: at most `wanted` tokens, or the first `wanted` of one long sentence."""
+    other = int(chance.integers(0, len(corpus.documents) - 2))
+    other += other >= document
+    begin, end = int(corpus.documents[other]), int(corpus.documents[other + 1])
+    first = int(chance.integers(begin, end))
+    stop = int(np.searchsorted(corpus.starts, corpus.starts[first] + wanted, side="right")) - 1
+    return corpus.tokens(first, min(max(stop, first + 1), end))[:wanted]

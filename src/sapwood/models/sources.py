@@ -1,0 +1,125 @@
+"""Sources: where the loop's batches come from, addressed by (seed, epoch, index), so that seeking costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from sapwood.models import masking, pairs
+from sapwood.models.objectives import Batch
+from sapwood.models.texts import Ids, batches, pad
+
+WINDOW = 32
+"""Steps whose examples are sorted by length together: enough that a batch holds like lengths, few enough to stay random."""
+
+
+class Source(Protocol):
+    """`steps(seed, epoch)` is how many steps an epoch has; `at(seed, epoch, index)` the micro-batches of one of them."""
+
+    def steps(self, seed: int, epoch: int) -> int: ...
+    def at(self, seed: int, epoch: int, index: int) -> list[Batch]: ...
+
+
+def shuffled(count: int, seed: int, epoch: int) -> Ids:
+    """The order of an epoch's examples."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+@lru_cache(maxsize=4)
+def _by_length(lengths: tuple[int, ...], rows: int, seed: int, epoch: int) -> list[Ids]:
+    """The rows of each step: shuffled, sorted by length within windows, and the steps shuffled again."""
+    order, sizes = shuffled(len(lengths), seed, epoch), np.asarray(lengths)
+    span = WINDOW * rows
+    windows = [order[i : i + span] for i in range(0, len(order), span)]
+    sorted_ = [w[np.argsort(sizes[w], kind="stable")] for w in windows]
+    steps = [w[i : i + rows] for w in sorted_ for i in range(0, len(w), rows)]
+    return [steps[i] for i in np.random.default_rng([seed, epoch, 1]).permutation(len(steps))]
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Encoded texts with class numbers. A step has `rows` texts of like length, in micro-batches of `tokens_per_batch` padded tokens."""
+
+    ids: Sequence[Ids]
+    labels: Ids
+    rows: int
+    fill: int = 0
+    tokens_per_batch: int = 8192
+    multiple: int = 8
+
+    def steps(self, seed: int, epoch: int) -> int:
+        return -(-len(self.ids) // self.rows)
+
+    def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
+        lengths = tuple(len(row) for row in self.ids)
+        chosen = _by_length(lengths, self.rows, seed, epoch)[index]
+        return [self._batch(part) for part in batches(lengths, self.tokens_per_batch, chosen)]
+
+    def _batch(self, part: Ids) -> Batch:
+        ids, mask = pad([self.ids[i] for i in part], self.fill, self.multiple)
+        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        return Batch(inputs, {"label": torch.from_numpy(self.labels[part])}, {"class": len(part)})
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids of the special tokens that pretraining places itself, and the size of the vocabulary."""
+
+    cls: int
+    sep: int
+    mask: int
+    pad: int
+    vocab: int
+
+
+@dataclass(frozen=True)
+class MaskedPairs:
+    """Next-sentence pairs of a corpus with masked tokens. A step has `rows` pairs."""
+
+    corpus: pairs.Corpus
+    special: SpecialTokens
+    rows: int
+    rate: float = 0.15
+    tokens_per_batch: int = 8192
+    multiple: int = 8
+
+    def steps(self, seed: int, epoch: int) -> int:
+        return -(-len(self.corpus.windows) // self.rows)
+
+    def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
+        chosen = _order(len(self.corpus.windows), seed, epoch)[index * self.rows : (index + 1) * self.rows]
+        made = [self.example(seed, epoch, int(i)) for i in chosen]
+        return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch)]
+
+    def example(self, seed: int, epoch: int, number: int) -> tuple[Ids, Ids, Ids, Ids, int]:
+        """(corrupted ids, segments, masked positions, true ids there, 0 if B follows A else 1) of [CLS] A [SEP] B [SEP]."""
+        chance = masking.generator(seed, epoch, number)
+        a, b, follows = pairs.pair(self.corpus, number, chance)
+        s = self.special
+        ids = np.concatenate([[s.cls], a, [s.sep], b, [s.sep]])
+        segments = np.repeat([0, 1], [len(a) + 2, len(b) + 1])
+        corrupted, chosen = masking.mask(ids, np.isin(ids, (s.cls, s.sep)), self.rate, s.mask, s.vocab, chance)
+        return corrupted, segments, chosen, ids[chosen], int(not follows)
+
+    def _batch(self, made: Sequence[tuple[Ids, Ids, Ids, Ids, int]]) -> Batch:
+        ids, mask = pad([m[0] for m in made], self.special.pad, self.multiple)
+        segments, _ = pad([m[1] for m in made], 0, self.multiple)
+        positions = np.concatenate([m[2] + row * ids.shape[1] for row, m in enumerate(made)])
+        tokens, follows = np.concatenate([m[3] for m in made]), np.asarray([m[4] for m in made], dtype=np.int64)
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+        targets = {"positions": positions, "tokens": tokens, "next": follows}
+        return Batch(
+            {k: torch.from_numpy(v) for k, v in inputs.items()},
+            {k: torch.from_numpy(v) for k, v in targets.items()},
+            {"mlm": len(tokens), "nsp": len(follows)},
+        )
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> Ids:
+    return shuffled(count, seed, epoch)

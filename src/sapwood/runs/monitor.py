@@ -1,0 +1,160 @@
+"""Where events and progress go: a terminal with bars, plain lines where there is no terminal, JSON lines for scripts.
+
+Every monitor also keeps the run's events in `events.jsonl`, one JSON object a line, so that a run can be read later.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from sapwood.stage import Event, Meter
+
+PLAIN_EVERY_S = 10.0
+
+
+class StopFlag:
+    """Set once by a signal; read by long loops."""
+
+    def __init__(self) -> None:
+        self._set = threading.Event()
+
+    def set(self) -> None:
+        self._set.set()
+
+    def is_set(self) -> bool:
+        return self._set.is_set()
+
+
+class EventLog:
+    """Append-only events of one run. Lines are flushed as they come: a killed run keeps what happened."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream: TextIO = path.open("a", encoding="utf-8")
+
+    def write(self, event: Event) -> None:
+        line = {"t": round(time.time(), 3), "type": event.type, "step": event.step, **event.data}
+        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Silent:
+    def advance(self, amount: float = 1) -> None:
+        pass
+
+
+class QuietMonitor:
+    """Keeps events, shows nothing. `events` holds them in memory for tests and callers."""
+
+    def __init__(self, log: EventLog | None = None, stop: StopFlag | None = None) -> None:
+        self.log, self.stop = log, stop or StopFlag()
+        self.events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+        if self.log:
+            self.log.write(event)
+
+    @contextmanager
+    def meter(self, label: str, total: float, unit: str) -> Iterator[Meter]:
+        yield _Silent()
+
+    def stopping(self) -> bool:
+        return self.stop.is_set()
+
+
+class JsonMonitor(QuietMonitor):
+    """Every event but metrics as one JSON line on standard output."""
+
+    def emit(self, event: Event) -> None:
+        super().emit(event)
+        if event.type != "metric":
+            print(json.dumps({"type": event.type, "step": event.step, **event.data}, ensure_ascii=False), flush=True)
+
+
+class _PlainMeter:
+    """Progress as a line every ten seconds, for logs."""
+
+    def __init__(self, label: str, total: float, unit: str, out: TextIO) -> None:
+        self.label, self.total, self.unit, self.out = label, total, unit, out
+        self.done, self.began, self.last = 0.0, time.monotonic(), time.monotonic()
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+        now = time.monotonic()
+        if now - self.last >= PLAIN_EVERY_S and self.done:
+            self.last = now
+            rate = self.done / (now - self.began)
+            left = max(0.0, (self.total - self.done) / rate)
+            print(
+                f"    {self.label}: {self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate:,.0f}/s, {left:.0f} s left",
+                file=self.out,
+                flush=True,
+            )
+
+
+class TerminalMonitor(QuietMonitor):
+    """One line a step; a live bar with rate and time left on a terminal, and a line every ten seconds elsewhere."""
+
+    def __init__(self, log: EventLog | None = None, stop: StopFlag | None = None) -> None:
+        super().__init__(log, stop)
+        from rich.console import Console
+
+        self.console = Console(file=sys.stderr, highlight=False)
+        self.depth = 0
+
+    def emit(self, event: Event) -> None:
+        super().emit(event)
+        if event.type == "step":
+            self._step(event.step, event.data)
+        elif event.type == "say":
+            from rich.markup import escape
+
+            self.console.print(f"    [dim]{escape(event.data['text'])}[/dim]")
+
+    def _step(self, name: str, data: dict[str, Any]) -> None:
+        state = data["state"]
+        marks = {"running": "[cyan]>[/cyan]", "reused": "[green]=[/green]", "already done": "[green]=[/green]", "failed": "[red]x[/red]"}
+        tail = f"{data['seconds']:.1f} s" if state == "done" else "" if state == "running" else state
+        note = data.get("note", "")
+        self.console.print(
+            f"{'  ' * int(data.get('depth', 0))}{marks.get(state, '[green]+[/green]')} {name:<16} {tail}{'  ' if tail else ''}[dim]{note}[/dim]".rstrip()
+        )
+
+    @contextmanager
+    def meter(self, label: str, total: float, unit: str) -> Iterator[Meter]:
+        if not self.console.is_terminal:
+            yield _PlainMeter(label, total, unit, sys.stderr)
+            return
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = [
+            TextColumn("    {task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+        ]
+        with Progress(*columns, console=self.console, transient=True, refresh_per_second=4) as progress:
+            task = progress.add_task(label, total=total, rate="")
+            yield _BarMeter(progress, task, unit)
+
+
+class _BarMeter:
+    def __init__(self, progress: Any, task: Any, unit: str) -> None:
+        self.progress, self.task, self.unit, self.done, self.began = progress, task, unit, 0.0, time.monotonic()
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+        rate = self.done / max(1e-6, time.monotonic() - self.began)
+        self.progress.update(self.task, advance=amount, rate=f"{rate:,.0f} {self.unit}/s")
