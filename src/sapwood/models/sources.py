@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -56,9 +56,12 @@ class LabelledTexts:
         return -(-len(self.ids) // self.rows)
 
     def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
-        lengths = tuple(len(row) for row in self.ids)
-        chosen = _by_length(lengths, self.rows, seed, epoch)[index]
-        return [self._batch(part) for part in batches(lengths, self.tokens_per_batch, chosen)]
+        chosen = _by_length(self.lengths, self.rows, seed, epoch)[index]
+        return [self._batch(part) for part in batches(self.lengths, self.tokens_per_batch, chosen)]
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        return tuple(len(row) for row in self.ids)
 
     def _batch(self, part: Ids) -> Batch:
         ids, mask = pad([self.ids[i] for i in part], self.fill, self.multiple)

@@ -12,6 +12,7 @@ from pathlib import Path
 from sapwood.artifact import Artifact
 from sapwood.store import blobs
 from sapwood.store.layout import Layout, disk_faults, remove_tree
+from sapwood.store.leases import locked
 from sapwood.store.manifests import Manifest
 
 
@@ -21,10 +22,16 @@ def open_view(layout: Layout, artifact: Artifact, manifest: Manifest) -> Path:
     for entry in manifest.entries:
         blobs.check(layout, artifact, entry)
     if not _complete(view, manifest):
-        with disk_faults(layout.root):
-            remove_tree(view)
-            _build(layout, artifact, manifest, view)
+        with disk_faults(layout.root), locked(lock(layout)):
+            if not _complete(view, manifest):  # nobody built it while we waited
+                remove_tree(view)
+                _build(layout, artifact, manifest, view)
     return view
+
+
+def lock(layout: Layout) -> Path:
+    """The lock file of whoever builds or removes views."""
+    return layout.root / "leases" / "views.lock"
 
 
 def _complete(view: Path, manifest: Manifest) -> bool:
@@ -42,11 +49,7 @@ def _build(layout: Layout, artifact: Artifact, manifest: Manifest, view: Path) -
             target = temporary / entry.path
             target.parent.mkdir(parents=True, exist_ok=True)
             _place(blobs.check(layout, artifact, entry), target)
-        try:
-            os.rename(temporary, view)
-        except OSError:
-            if not _complete(view, manifest):  # else another process built it first
-                raise
+        os.rename(temporary, view)
         _protect(view)
     finally:
         remove_tree(temporary)

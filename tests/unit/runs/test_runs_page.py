@@ -63,11 +63,9 @@ def read(html: str) -> Reader:
 
 
 def test_no_text_of_a_user_becomes_markup() -> None:
-    plain = read(page("plain"))
-    for attack in ATTACKS:
-        seen = read(page(attack))
-        assert seen.tags == plain.tags, attack
-        assert not [name for name, _ in seen.attributes if name.startswith("on")], attack
+    attacked = read(page(" ".join(ATTACKS)))
+    assert attacked.tags == read(page("plain")).tags
+    assert not [name for name, _ in attacked.attributes if name.startswith("on")]
 
 
 def test_the_page_needs_no_script_and_no_network() -> None:

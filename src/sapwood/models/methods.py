@@ -1,0 +1,124 @@
+"""Methods: which weights train. A tagged block (`kind`) wraps a model before training and unwraps it after, so that what is
+saved is always a plain model. Loads no torch until used, because stages carry these blocks as fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sapwood.errors import InputError
+
+ATTENTION = {
+    "bert": ("query", "value"),
+    "roberta": ("query", "value"),
+    "xlm-roberta": ("query", "value"),
+    "electra": ("query", "value"),
+    "distilbert": ("q_lin", "v_lin"),
+    "modernbert": ("Wqkv",),
+}
+HEADS = ("classifier", "pooler", "pre_classifier", "score", "head")
+
+
+class Full(BaseModel):
+    """Train every weight."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    learning_rate: ClassVar[float] = 3e-4
+
+    kind: Literal["full"] = "full"
+    embeddings: bool = Field(True, description="Train the word embeddings too; without, a large vocabulary costs nothing.")
+
+
+class Lora(BaseModel):
+    """Train low-rank additions to the linear layers (Hu et al. 2021), and pooler and classifier in full."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    learning_rate: ClassVar[float] = 1e-3
+
+    kind: Literal["lora"] = "lora"
+    r: int = Field(8, ge=1, le=256, description="Rank of the additions.")
+    alpha: int = Field(16, ge=1, description="Scale: the addition counts alpha / r times.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the addition.")
+    targets: Literal["attention", "all"] = Field("attention", description="attention: queries and values; all: every linear layer.")
+    top_layers: int = Field(0, ge=0, description="Adapt only that many layers nearest the output; 0 adapts all.")
+
+
+Method = Annotated[Full | Lora, Field(discriminator="kind")]
+
+
+def apply(method: Full | Lora, model: Any, precision: str) -> Any:
+    """The model to train, with `requires_grad` where the method trains. With bf16 the frozen linear layers of LoRA are held in
+    bf16, so that they are not cast again at every step; `finish` puts their fp32 values back."""
+    if isinstance(method, Full):
+        model.get_input_embeddings().weight.requires_grad_(method.embeddings)
+        return model
+    adapted = _lora(method, model)
+    if precision == "bf16":
+        _hold(adapted)
+    return adapted
+
+
+def finish(method: Full | Lora, model: Any) -> Any:
+    """The plain fp32 model again, with additions merged into the weights they were for."""
+    if isinstance(method, Lora):
+        _release(model)
+        model = model.merge_and_unload()
+    return model.float()
+
+
+def _lora(method: Lora, model: Any) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    layers = getattr(model.config, "num_hidden_layers", 0)
+    config = LoraConfig(
+        r=method.r,
+        lora_alpha=method.alpha,
+        lora_dropout=method.dropout,
+        target_modules=_targets(method, model),
+        layers_to_transform=list(range(max(0, layers - method.top_layers), layers)) if method.top_layers else None,
+        modules_to_save=[name for name in HEADS if _has(model, name)],
+        bias="none",
+    )
+    return get_peft_model(model, config)
+
+
+def _targets(method: Lora, model: Any) -> list[str]:
+    """Names of the linear layers to adapt: those inside the encoder's numbered layers."""
+    from torch.nn import Linear
+
+    inside = {name for name, module in model.named_modules() if isinstance(module, Linear) and any(part.isdigit() for part in name.split("."))}
+    if method.targets == "all":
+        return sorted(inside)
+    known = ATTENTION.get(model.config.model_type)
+    if known is None:
+        raise InputError(f"no attention layers are known for {model.config.model_type}", "set method.targets to all")
+    return sorted(name for name in inside if name.rsplit(".", 1)[-1] in known)
+
+
+def _has(model: Any, name: str) -> bool:
+    """Whether a module of that name has weights."""
+    return any(path.rsplit(".", 1)[-1] == name and any(True for _ in module.parameters()) for path, module in model.named_modules())
+
+
+def _frozen_linears(model: Any) -> list[tuple[str, Any]]:
+    from torch.nn import Linear
+
+    return [(name, m) for name, m in model.named_modules() if isinstance(m, Linear) and not m.weight.requires_grad]
+
+
+def _hold(model: Any) -> None:
+    """Keep each frozen linear layer's fp32 tensors aside and compute with bf16 ones."""
+    import torch
+
+    for _, layer in _frozen_linears(model):
+        kept = {name: p.data for name, p in layer.named_parameters(recurse=False)}
+        layer.__dict__["sapwood_fp32"] = kept
+        for name, p in layer.named_parameters(recurse=False):
+            p.data = kept[name].to(torch.bfloat16)
+
+
+def _release(model: Any) -> None:
+    for _, layer in _frozen_linears(model):
+        for name, tensor in layer.__dict__.pop("sapwood_fp32", {}).items():
+            getattr(layer, name).data = tensor
