@@ -73,7 +73,9 @@ def table(group: str) -> Mapping[str, Registered]:
         supplier = point.dist.name if point.dist else "unknown"
         if point.name in found:
             other = found[point.name].distribution
-            raise SapwoodError(f"the {group[:-1]} name {point.name!r} is registered by both {other} and {supplier}", f"uninstall {supplier}")
+            raise SapwoodError(
+                f"the {group[:-1]} name {point.name!r} is registered by both {other} and {supplier}", f"uninstall {supplier}"
+            )
         found[point.name] = Registered(point.name, point.value, supplier)
     return MappingProxyType(found)
 

@@ -261,7 +261,10 @@ def _step(source: _Source, section: str, name: str, fields: Any, seed: int) -> S
     step_seed = body.pop("seed", seed)
     known = plugins.table(section)
     if registered not in known:
-        source.fault((*path, word) if word in (fields or {}) else path, f"no {word} is called {registered!r}. {plugins.nearest(registered, dict(known))}")
+        source.fault(
+            (*path, word) if word in (fields or {}) else path,
+            f"no {word} is called {registered!r}. {plugins.nearest(registered, dict(known))}",
+        )
         return None
     cls = plugins.load(section, registered)
     ports = inputs(cls)
@@ -313,7 +316,10 @@ def _check_ports(source: _Source, steps: dict[str, Step], given: dict[str, type[
         for name, port in ports.items():
             if name not in step.refs and not port.optional:
                 source.fault((section, step.name), f"the port {name} ({port.describe()}) is not connected")
-        fixed = {name: tuple(_resolve(source, (section, step.name, name), ref, steps, given) or ref for ref in refs) for name, refs in step.refs.items()}
+        fixed = {
+            name: tuple(_resolve(source, (section, step.name, name), ref, steps, given) or ref for ref in refs)
+            for name, refs in step.refs.items()
+        }
         steps[step.name] = replace(step, refs=fixed)
     bound: dict[str, dict[str, tuple[type[Artifact], ...]]] = {}
     for step in steps.values():
@@ -345,7 +351,9 @@ def _resolve(source: _Source, path: tuple[str, ...], ref: Ref, steps: dict[str, 
     return Ref(ref.step, ref.port or next(iter(available)))
 
 
-def _kinds(ref: Ref, steps: dict[str, Step], given: dict[str, type[Artifact]], bound: dict[str, Any], seen: tuple[str, ...]) -> tuple[type[Artifact], ...]:
+def _kinds(
+    ref: Ref, steps: dict[str, Step], given: dict[str, type[Artifact]], bound: dict[str, Any], seen: tuple[str, ...]
+) -> tuple[type[Artifact], ...]:
     """The kinds an output may have; a port of a type variable has the kind that the input had."""
     if not ref.step:
         return (given[ref.port],)
@@ -393,9 +401,7 @@ def filled(recipe: Recipe) -> dict[str, Any]:
 
 def _filled_step(step: Step, seed: int) -> dict[str, Any]:
     word = "action" if step.is_action else "stage"
-    refs = {
-        name: [str(ref) for ref in refs] if inputs(step.cls)[name].many else str(refs[0]) for name, refs in step.refs.items()
-    }
+    refs = {name: [str(ref) for ref in refs] if inputs(step.cls)[name].many else str(refs[0]) for name, refs in step.refs.items()}
     own_seed = {"seed": step.seed} if step.seed != seed else {}
     return {word: step.registered, **refs, **step.params.model_dump(mode="json"), **own_seed}
 

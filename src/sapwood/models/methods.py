@@ -87,7 +87,8 @@ def _targets(method: Lora, model: Any) -> list[str]:
     """Names of the linear layers to adapt: those inside the encoder's numbered layers."""
     from torch.nn import Linear
 
-    inside = {name for name, module in model.named_modules() if isinstance(module, Linear) and any(part.isdigit() for part in name.split("."))}
+    linear = (name for name, module in model.named_modules() if isinstance(module, Linear))
+    inside = {name for name in linear if any(part.isdigit() for part in name.split("."))}
     if method.targets == "all":
         return sorted(inside)
     known = ATTENTION.get(model.config.model_type)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +25,8 @@ class Batch:
     trained: Mapping[str, int]
 
 
-class Terms(NamedTuple):
+@dataclass(frozen=True)
+class Terms:
     """`sum` and `count` of each loss term by name; `logs` are sums over the same units (such as how many were right)."""
 
     sum: Mapping[str, Tensor]

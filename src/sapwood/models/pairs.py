@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +92,7 @@ def _windows(starts: Ids, documents: Ids, room: int) -> Ids:
     """Greedy runs of two or more sentences of one document in at most `room` tokens. Each sentence is in one window;
     a lone last sentence joins a window with the one before it."""
     rows: list[tuple[int, int, int]] = []
-    for number, (first, last) in enumerate(zip(documents[:-1], documents[1:], strict=True)):
+    for number, (first, last) in enumerate(pairwise(documents)):
         at = int(first)
         while at < last:
             stop = max(int(np.searchsorted(starts, starts[at] + room, side="right")) - 1, at + 1)

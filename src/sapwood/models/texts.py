@@ -48,7 +48,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], prefix: str = "", max_tok
     """One int64 array of ids a text, special tokens included, cut to `max_tokens`. The tokenizer is not changed."""
     room = max_tokens - tokenizer.num_special_tokens_to_add(False)
     if room < 1:
-        raise InputError(f"max_tokens {max_tokens} leaves no room beside the special tokens", f"set max_tokens to {max_tokens - room + 1} or more")
+        raise InputError(f"max_tokens {max_tokens} leaves no room for text", f"set max_tokens to {max_tokens - room + 1} or more")
     rows = tokenizer.encode_batch_fast(whole(texts, prefix), add_special_tokens=False)
     for row in rows:
         row.truncate(room)

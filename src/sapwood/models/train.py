@@ -95,7 +95,7 @@ def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: in
             if stopping or _save_due(plan, progress.step):
                 _save(home, model, optimiser, progress)
             if stopping:
-                raise Interrupted(f"stopped after step {progress.step} of {plan.steps}; it is saved", "run the same command again to continue")
+                raise Interrupted(f"stopped and saved after step {progress.step} of {plan.steps}", "run the same command again to continue")
             _evaluate_if_due(model, plan, progress, home, calls)
         _take_best(model, plan, progress, home)
     return progress
@@ -111,7 +111,7 @@ def one_step(
     norm = torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], plan.clip)
     loss = sums["loss"][0]
     if not (math.isfinite(loss) and math.isfinite(float(norm))):
-        raise SapwoodError(f"step {progress.step + 1}: the loss is {loss} and its gradient {float(norm)}", "lower lr, or use precision fp32")
+        raise SapwoodError(f"step {progress.step + 1}: the loss is {loss}, its gradient {float(norm)}", "lower lr, or use precision fp32")
     rate = plan.lr * factor(plan, progress.step)
     for group in optimiser.param_groups:
         group["lr"] = rate

@@ -11,7 +11,9 @@ The training itself is a recipe (see `CONTRACT`), so that what a cycle does can 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +61,9 @@ class Turn:
 def turn(this: Turn) -> Cycle:
     """Open the cycle of this action's key, or find it where a killed process left it, and take it to its end."""
     records = this.world.records
-    cycle = records.open_cycle(this.model, this.world.key, {"run": this.world.run, "champion": releases.champion(this.world.store, this.model).number})
+    cycle = records.open_cycle(
+        this.model, this.world.key, {"run": this.world.run, "champion": releases.champion(this.world.store, this.model).number}
+    )
     while cycle.state not in FINAL:
         before = cycle.state
         this.world.say(f"cycle {cycle.id}: {before}")
@@ -172,8 +176,6 @@ def _build(world: World, model: str, found: list[Correction]) -> Examples:
 
     An example's parent is the response it corrects, so lineage leads from the next model back to the answer.
     """
-    import hashlib
-
     from sapwood.text import rows
 
     source = f"feedback:{model}"
@@ -186,11 +188,9 @@ def _build(world: World, model: str, found: list[Correction]) -> Examples:
         }
         for correction in found
     ]
-    folder = world.store.scratch(world.key) / "labels"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows.write(folder, rows.table(table, rows.EXAMPLES))
-    labels = world.store.put(Examples, folder)
+    with tempfile.TemporaryDirectory() as folder:
+        rows.write(Path(folder), rows.table(table, rows.EXAMPLES))
+        labels = world.store.put(Examples, Path(folder))
     key = hashlib.sha256(json.dumps(["feedback", model, labels.digest]).encode()).hexdigest()
     world.store.record(Result(key, "feedback", 1, {"model": model, "corrections": len(found)}, {}, {"labels": labels}, (), run=world.run))
     return labels
-

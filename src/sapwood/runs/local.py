@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 
 from sapwood import recipe as recipes
 from sapwood.artifact import Artifact
 from sapwood.errors import Interrupted, Problem, RecipeError, ResourceError, SapwoodError
 from sapwood.recipe import Recipe, Ref, Step
 from sapwood.runs import plan as plans
+from sapwood.runs import settle
 from sapwood.runs.keys import step_key
 from sapwood.runs.machine import environment
 from sapwood.runs.world import World
@@ -56,14 +56,18 @@ class _Context:
     save: Callable[[], None]
 
 
+def begin(recipe: Recipe, store: LocalStore, given: Mapping[str, Artifact]) -> str:
+    """Plan, check room, and record a new run; its id. Everything that can fail before running fails here."""
+    plans.check_room(plans.make(recipe, store, given), store)
+    resources = settle.resources(recipe.resources, store)
+    return store.records.start_run(recipe.name, recipes.filled(replace(recipe, resources=resources)), environment(recipe.workspace)).id
+
+
 def execute(recipe: Recipe, store: LocalStore, monitor: Monitor, given: Mapping[str, Artifact] | None = None, run: str = "") -> Outcome:
     """Run the recipe. Raises the first step's error after recording the run as failed (or interrupted)."""
     given = dict(given or {})
-    plan = plans.make(recipe, store, given)
-    plans.check_room(plan, store)
-    resources = resolve_resources(recipe.resources, store)
-    record = recipes.filled(replace(recipe, resources=resources))
-    run = run or store.records.start_run(recipe.name, record, environment(recipe.workspace)).id
+    run = run or begin(recipe, store, given)
+    resources = settle.resources(recipe.resources, store)
     outcome = Outcome(run)
     began = time.monotonic()
     context = _Context(recipe, store, monitor, resources, outcome, 0, lambda: store.records.update_run(run, steps=outcome.steps))
@@ -103,20 +107,6 @@ def nested(context: _Context, name: str, file: Path, given: Mapping[str, Artifac
     return outcome.made
 
 
-def resolve_resources(asked: Resources, store: LocalStore) -> Resources:
-    """Settle what `auto` and 0 mean on this machine, once; precision is remembered by the store and not measured again."""
-    cores = len(psutil.Process().cpu_affinity() or [0])
-    precision = asked.precision
-    if precision == "auto":
-        precision = store.records.setting("precision")
-        if not precision:
-            from sapwood.models.predict import measure_precision
-
-            precision = measure_precision()
-            store.records.set_setting("precision", precision)
-    return asked.model_copy(update={"threads": asked.threads or cores, "workers": asked.workers or cores, "precision": precision})
-
-
 # --------------------------------------------------------------------------- one step after the other
 
 
@@ -137,7 +127,15 @@ def _run_steps(context: _Context, given: Mapping[str, Artifact]) -> None:
         made.update({Ref(step.name, port): artifact for port, artifact in result.outputs.items()})
 
 
-def _note(context: _Context, step: Step, state: str, key: str, seconds: float, arguments: Mapping[str, tuple[Artifact, ...]], made: Mapping[str, Artifact]) -> None:
+def _note(
+    context: _Context,
+    step: Step,
+    state: str,
+    key: str,
+    seconds: float,
+    arguments: Mapping[str, tuple[Artifact, ...]],
+    made: Mapping[str, Artifact],
+) -> None:
     context.outcome.steps.append(
         {
             "step": step.name,
@@ -169,7 +167,9 @@ def _stage(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact
         return known, "reused"
     _emit(context, step, "running")
     began = time.monotonic()
-    work = Work(context.store, context.store.scratch(key), context.recipe.workspace, step.name, step.seed, context.resources, context.monitor)
+    work = Work(
+        context.store, context.store.scratch(key), context.recipe.workspace, step.name, step.seed, context.resources, context.monitor
+    )
     with _blamed(context, step):
         returned = params.run(work, **_arguments(step, arguments))  # type: ignore[attr-defined]
     made = _named_outputs(step, returned)
@@ -234,7 +234,10 @@ def _blamed(context: _Context, step: Step) -> Iterator[None]:
     except OSError as error:
         _failed(context, step, error)
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
-            raise ResourceError(f"{step.name}: the disk is full ({error.filename or context.store.root})", "free some space, then run the same command again") from None
+            raise ResourceError(
+                f"{step.name}: the disk is full ({error.filename or context.store.root})",
+                "free some space, then run the same command again",
+            ) from None
         raise
     except MemoryError as error:
         _failed(context, step, error)

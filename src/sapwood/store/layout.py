@@ -72,6 +72,11 @@ class Layout:
     def run(self, run: str) -> Path:
         return self.root / "runs" / checked_name(run)
 
+    @property
+    def writers(self) -> Path:
+        """The lock file that writers share and gc takes alone."""
+        return self.root / "leases" / "writers.lock"
+
     def temporary(self, label: str) -> Path:
         """A fresh name in tmp; nothing is created."""
         return self.tmp / f"{label}-{secrets.token_hex(8)}"
@@ -174,8 +179,9 @@ def remove_tree(path: Path) -> None:
 
 
 def tree_size(path: Path) -> tuple[int, int]:
-    """(files, bytes) below a path."""
-    if path.is_file() or path.is_symlink():
-        return 1, path.lstat().st_size
-    sizes = [os.lstat(os.path.join(base, name)).st_size for base, _, files in os.walk(path) for name in files]
-    return len(sizes), sum(sizes)
+    """(files, bytes) that removing a path gives back: a file with another hard link gives none."""
+    if path.is_dir() and not path.is_symlink():
+        found = [os.lstat(os.path.join(base, name)) for base, _, files in os.walk(path) for name in files]
+    else:
+        found = [path.lstat()]
+    return len(found), sum(status.st_size for status in found if status.st_nlink == 1)

@@ -32,6 +32,11 @@ class Manifest:
         return reference(self.kind, self.digest)
 
 
+def planned(kind: type[Artifact], entries: tuple[Entry, ...]) -> Manifest:
+    """The manifest that `commit` would write."""
+    return Manifest(digest_of(kind, entries), kind.kind, kind.schema, entries)
+
+
 def commit(layout: Layout, kind: type[Artifact], entries: tuple[Entry, ...]) -> str:
     """Write the manifest, which makes the artifact exist. Its blobs must be on the disk already."""
     digest = digest_of(kind, entries)

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import weakref
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -28,12 +29,12 @@ _ROOMS = ("sapwood.watching.tables", "sapwood.serving.tables")
 """Rooms below the store that keep their records in the same database."""
 
 
-def connect(layout: Layout) -> tuple[Engine, bool]:
-    """The engine, its tables made or migrated; and whether the database is new."""
+def connect(layout: Layout, fill: Callable[[Engine], object]) -> Engine:
+    """The engine, its tables made or migrated. A new database is given to `fill` before anybody else sees it."""
     engine = create_engine(
         f"sqlite:///{layout.database}",
         connect_args={"timeout": WAIT_S},
-        json_serializer=partial(json.dumps, ensure_ascii=False, sort_keys=True),
+        json_serializer=partial(json.dumps, ensure_ascii=False),
     )
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
@@ -41,7 +42,9 @@ def connect(layout: Layout) -> tuple[Engine, bool]:
     weak = weakref.ref(engine)
     os.register_at_fork(after_in_child=lambda: _forget_connections(weak))
     with locked(layout.root / "leases" / "schema.lock"):
-        return engine, tables.prepare(engine, _rooms())
+        if tables.prepare(engine, _rooms()):
+            fill(engine)
+    return engine
 
 
 def check(engine: Engine) -> list[str]:

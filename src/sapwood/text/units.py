@@ -40,8 +40,8 @@ SCRIPTS: dict[str, tuple[tuple[int, int], ...]] = {
     "devanagari": ((0x900, 0x97F),),
 }
 UNSPACED = ("han", "kana", "bopomofo", "thai", "lao", "burmese", "khmer")
-NAMES = ("other", *SCRIPTS)
-"""Script names by their number in `script_table`; `other` holds digits, spaces, symbols and all other scripts."""
+NAMES = ("none", *SCRIPTS, "other")
+"""Script names by their number in `script_table`. `none`: digits, spaces and symbols; `other`: letters of all other scripts."""
 
 HARD = 0xFFFFFFFF
 POINTS = 0x40000  # planes 0 to 3: all letters; what lies above is tags, selectors and private use
@@ -71,10 +71,12 @@ class Shingles(NamedTuple):
 @cache
 def script_table() -> Array:
     """uint8[POINTS]: the number in `NAMES` of each letter's or mark's script."""
-    table = np.zeros(POINTS, dtype=np.uint8)
-    for number, name in enumerate(NAMES[1:], start=1):
+    table = np.full(POINTS, len(NAMES) - 1, dtype=np.uint8)
+    for number, name in enumerate(SCRIPTS, start=1):
         for first, last in SCRIPTS[name]:
             table[first : last + 1] = number
+    digits = [point for point in _irregular() if unicodedata.category(chr(point)) == "Nd"]
+    table[digits] = 0
     table[class_table() < WORD] = 0
     return table
 
@@ -96,7 +98,7 @@ def class_table() -> Array:
 @cache
 def _irregular() -> tuple[int, ...]:
     """Code points outside the big blocks of plain Han and Hangul, which are letters and their own normal form."""
-    blocks = ((0x3400, 0x4DC0), (0x4E00, 0x9FFD), (0xAC00, 0xD7A4), (0x20000, 0x2A6D7))
+    blocks = ((0x3400, 0x4DC0), (0x4E00, 0x9FFD), (0xAC00, 0xD7A4), (0x20000, 0x2F800), (0x2FA20, POINTS))
     edges = [0, *(edge for block in blocks for edge in block), POINTS]
     return tuple(point for first, last in zip(edges[::2], edges[1::2], strict=True) for point in range(first, last))
 
@@ -109,6 +111,9 @@ def _folded_table() -> Array:
     classes = class_table()
     for point in _irregular():
         letter = chr(point)
+        if classes[point] == SPACE:
+            table[point] = 0
+            continue
         if unicodedata.category(letter)[0] == "M" or 0x1100 <= point < 0x1200:
             table[point] = HARD
             continue
@@ -145,10 +150,23 @@ def script_runs(text: str) -> list[tuple[str, int, int]]:
     numbers = script_table()[code_points(text)]
     letters = np.flatnonzero(numbers)
     if not len(letters):
-        return [("other", 0, len(text))] if text else []
+        return [("none", 0, len(text))] if text else []
     firsts = letters[np.flatnonzero(np.diff(numbers[letters], prepend=0))].tolist()
     edges = [0, *firsts[1:], len(text)]
     return [(NAMES[numbers[first]], start, end) for first, start, end in zip(firsts, edges, edges[1:], strict=False)]
+
+
+def classes_of(texts: Sequence[str]) -> tuple[Array, Array]:
+    """(class, row) of every character of the texts, and of one space between two of them."""
+    return class_table()[code_points("\0".join(texts))], _row_numbers(texts)
+
+
+def unit_scripts(texts: Sequence[str]) -> tuple[Array, Array]:
+    """(row, script number) of every unit of the texts that begins with a letter."""
+    points = code_points("\0".join(texts))
+    numbers = script_table()[points]
+    begins = _begins(class_table()[points]) & (numbers > 0)
+    return _row_numbers(texts)[begins], numbers[begins]
 
 
 def shingles(text: str, k: int = 5) -> Array:

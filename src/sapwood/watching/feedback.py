@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from sapwood.errors import InputError, NotFound, SapwoodError, StoreError
 from sapwood.watching.log import Masker, Response, ResponseLog, default_mask
-from sapwood.watching.tables import create, feedback, responses
+from sapwood.watching.tables import feedback, reads, responses
 
 ID = r"^[A-Za-z0-9._:-]{1,128}$"
 DAY_S = 86_400
@@ -132,7 +132,6 @@ class FeedbackLog:
         self.mask = mask
         self.clock = clock
         self.responses = ResponseLog(engine, mask)
-        create(engine)
 
     def add(self, scores: Sequence[Score], key_id: str = "", trusted: bool = False) -> list[Feedback]:
         """Store all or none. The same id with the same content gives the stored record again.
@@ -151,7 +150,7 @@ class FeedbackLog:
 
     def get(self, identifier: str) -> Feedback:
         """Raises `NotFound`."""
-        with self.engine.connect() as tx:
+        with reads(self.engine).connect() as tx:
             row = tx.execute(select(feedback).where(feedback.c.id == identifier)).mappings().first()
         if row is None:
             raise NotFound(f"no feedback {identifier!r}", "sapwood feedback list")
@@ -162,7 +161,7 @@ class FeedbackLog:
         query = select(feedback).order_by(feedback.c.seq.desc()).limit(limit)
         if model:
             query = query.join(responses, responses.c.id == feedback.c.response_id).where(responses.c.model == model)
-        with self.engine.connect() as tx:
+        with reads(self.engine).connect() as tx:
             return [_feedback(row) for row in tx.execute(query).mappings()]
 
     def unconsumed(self, model: str, trusted_only: bool = True) -> list[Correction]:
@@ -176,7 +175,7 @@ class FeedbackLog:
         if trusted_only:
             query = query.where(feedback.c.trusted)
         grouped: dict[str, list[RowMapping]] = {}
-        with self.engine.connect() as tx:
+        with reads(self.engine).connect() as tx:
             for row in tx.execute(query).mappings():
                 grouped.setdefault(row["response_id"], []).append(row)
         return [_correction(rows) for rows in grouped.values()]
@@ -211,7 +210,7 @@ class FeedbackLog:
         columns = [func.count().filter(condition).label(name) for name, condition in tallies.items()]
         query = select(func.count().label("total"), *columns).select_from(feedback)
         query = query.join(responses, responses.c.id == feedback.c.response_id).where(responses.c.model == model)
-        with self.engine.connect() as tx:
+        with reads(self.engine).connect() as tx:
             return {name: int(n) for name, n in tx.execute(query).mappings().one().items()}
 
     def _row(self, score: Score, answered: dict[str, Response], key_id: str, trusted: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, RowMapping, insert, select
 
 from sapwood.errors import NotFound
-from sapwood.watching.tables import create, responses
+from sapwood.watching.tables import reads, responses
 
 Masker = Callable[[str], tuple[str, Mapping[str, int]]]
 """`text -> (masked text, how many of each entity type were masked)`."""
@@ -75,7 +75,6 @@ class ResponseLog:
     def __init__(self, engine: Engine, mask: Masker = default_mask) -> None:
         self.engine = engine
         self.mask = mask
-        create(engine)
 
     def append(self, answers: Sequence[Response]) -> list[Response]:
         """Store all of them in one transaction, or none; what was stored is returned (masked)."""
@@ -94,7 +93,7 @@ class ResponseLog:
 
     def find(self, identifiers: Sequence[str]) -> dict[str, Response]:
         """Those of the ids that are stored."""
-        with self.engine.connect() as connection:
+        with reads(self.engine).connect() as connection:
             rows = connection.execute(select(responses).where(responses.c.id.in_(identifiers))).mappings().all()
         return {row["id"]: _response(row) for row in rows}
 
@@ -103,7 +102,7 @@ class ResponseLog:
         query = select(responses).order_by(responses.c.seq.desc()).limit(limit)
         if model:
             query = query.where(responses.c.model == model)
-        with self.engine.connect() as connection:
+        with reads(self.engine).connect() as connection:
             return [_response(row) for row in connection.execute(query).mappings()]
 
     def _masked(self, answer: Response) -> Response:

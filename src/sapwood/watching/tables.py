@@ -1,12 +1,12 @@
 """The tables of what happened in production: `responses` and `feedback`.
 
 Times are UNIX seconds (UTC). Every free text in them was masked before it came here.
+The store makes the tables when it is opened (`metadata.create_all` does so elsewhere).
 """
 
 from __future__ import annotations
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Engine, Float, Index, Integer, MetaData, String, Table, Text
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 metadata = MetaData()
 
@@ -63,10 +63,6 @@ feedback = Table(
 )
 
 
-def create(engine: Engine, tables: MetaData = metadata) -> None:
-    """Make the tables and indexes that are not there yet. Safe when several processes do it at once."""
-    with engine.begin() as connection:
-        for table in tables.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in sorted(table.indexes, key=lambda i: str(i.name)):
-                connection.execute(CreateIndex(index, if_not_exists=True))
+def reads(engine: Engine) -> Engine:
+    """The same engine for transactions that only read: the store's SQLite then takes no write lock for them."""
+    return engine.execution_options(sapwood_reads=True)

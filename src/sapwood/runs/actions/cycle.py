@@ -68,7 +68,14 @@ def told(world: World, model: str, cycle: Cycle) -> dict[str, Any]:
         "rejected": f"The challenger was refused; version {data['champion']} stays. {data.get('reason', '')}",
         "rolled_back": f"The challenger was taken back after its canary; version {data['champion']} serves. {data.get('reason', '')}",
     }[cycle.state]
-    kept = {"model": model, "cycle": cycle.id, "state": cycle.state, "reason": data.get("reason", ""), "corrections": data.get("corrections", 0), "scores": scores}
+    kept = {
+        "model": model,
+        "cycle": cycle.id,
+        "state": cycle.state,
+        "reason": data.get("reason", ""),
+        "corrections": data.get("corrections", 0),
+        "scores": scores,
+    }
     return {"title": f"Cycle {cycle.id}: {cycle.state}", "summary": summary, "data": kept, "blocks": blocks}
 
 

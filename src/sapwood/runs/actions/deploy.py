@@ -48,7 +48,13 @@ class Deploy(Action):
         return {
             "title": f"Deployed {self.model} revision {deployment.revision}",
             "summary": f"{len(answers)} requests were answered by version {version.number}; every answer equals the offline prediction of the bundle.",
-            "data": {"revision": deployment.revision, "version": version.number, "p50_ms": p50, "p95_ms": p95, "responses": [a.response_id for a in answers[:5]]},
+            "data": {
+                "revision": deployment.revision,
+                "version": version.number,
+                "p50_ms": p50,
+                "p95_ms": p95,
+                "responses": [a.response_id for a in answers[:5]],
+            },
             "blocks": [report.table("Served on loopback", ["what", "value"], rows, note=f"first response id: {answers[0].response_id}")],
         }
 
@@ -81,5 +87,8 @@ def compare_offline(world: World, version: Version, texts: list[str], answers: l
     served = np.array([[answer.scores[label] for label in engine.labels] for answer in answers])
     worst = float(np.abs(served - offline).max())
     if worst > TOLERANCE:
-        raise Refused(f"served probabilities differ from the bundle's own by up to {worst:.2e}", "sapwood store verify; then compare library versions of gateway and runner")
+        raise Refused(
+            f"served probabilities differ from the bundle's own by up to {worst:.2e}",
+            "sapwood store verify; then compare library versions of gateway and runner",
+        )
     return worst

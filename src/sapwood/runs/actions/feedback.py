@@ -52,7 +52,11 @@ class CollectFeedback(Action):
                 sent += len(gateway.feedback(items))
         world.say(f"{sent} corrections arrived; the champion had {right} of {len(texts)} right")
         how = "Every label was flipped on purpose." if self.flip else "Labels are those of the source."
-        table = [["rows asked over HTTP", len(texts)], ["champion right", f"{right} ({right / len(texts):.1%})"], ["corrections stored", sent]]
+        table = [
+            ["rows asked over HTTP", len(texts)],
+            ["champion right", f"{right} ({right / len(texts):.1%})"],
+            ["corrections stored", sent],
+        ]
         return {
             "title": "Feedback through the API" + (" (labels flipped on purpose)" if self.flip else ""),
             "summary": f"{sent} corrections arrived about answers of {self.model}. {how}",

@@ -1,0 +1,222 @@
+"""The reference pages, written from the definitions themselves: `python -m sapwood.cli.reference docs/reference`.
+
+Nothing on these pages is written twice: a default, a range and a description stand in the field, a command's help in the
+command. Guides and concepts are written by people and are not made here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from sapwood.stage import Action, Resources, Stage, inputs, outputs
+
+VARIABLES = {
+    "SAPWOOD_STORE": ("`.sapwood`", "The store's folder, for every command that has `--store`."),
+    "SAPWOOD_CACHE": ("the user's cache folder", "Where fetched samples are kept."),
+}
+"""Environment variables: name -> (default, what it does)."""
+
+
+def render_stages(plugins: ModuleType) -> str:
+    """The page of every stage and action. `plugins` is `sapwood.plugins`, or anything with `stages()` and `actions()`."""
+    parts = ["# Stages and actions", f"{NOTE}\n\nHow they are wired: [stages and recipes](../concepts/stages-and-recipes.md).", "## Stages"]
+    parts += [_step(name, cls) for name, cls in plugins.stages().items()]
+    parts.append("## Actions")
+    parts += [_step(name, cls) for name, cls in plugins.actions().items()]
+    return "\n\n".join(parts) + "\n"
+
+
+NOTE = "This page is made from the code by `make docs`."
+
+
+def _step(name: str, cls: type[Stage] | type[Action]) -> str:
+    lines = [f"### {name}", _docstring(cls)]
+    ins = [[f"`{port.name}`", port.describe()] for port in inputs(cls).values()]
+    outs = [[f"`{port.name}`", port.describe()] for port in outputs(cls).values()]
+    if ins:
+        lines.append(_table(["input", "takes"], ins))
+    if outs:
+        lines.append(_table(["output", "is"], outs))
+    lines.append(_fields(cls) if cls.model_fields else "It has no fields.")
+    return "\n\n".join(lines)
+
+
+def _docstring(cls: type) -> str:
+    import inspect
+
+    return inspect.cleandoc(cls.__doc__ or "")
+
+
+def _fields(cls: type[BaseModel]) -> str:
+    rows = []
+    schema = cls.model_json_schema().get("properties", {})
+    for name, info in cls.model_fields.items():
+        rows.append([f"`{name}`", _default(info), _range(schema.get(name, {})), info.description or ""])
+    return _table(["field", "default", "values", "what it does"], rows)
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "needed"
+    value = info.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return f"`{value!r}`"
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    """Bounds and choices of a field as its JSON Schema states them."""
+    signs = (
+        ("minimum", "≥"),
+        ("exclusiveMinimum", ">"),
+        ("maximum", "≤"),
+        ("exclusiveMaximum", "<"),
+        ("minLength", "length ≥"),
+        ("maxLength", "length ≤"),
+    )
+    found = [f"{sign} {schema[key]}" for key, sign in signs if key in schema]
+    if "enum" in schema:
+        found.append(", ".join(f"`{choice}`" for choice in schema["enum"]))
+    if "pattern" in schema:
+        found.append(f"matches `{schema['pattern']}`")
+    kind = schema.get("type", "")
+    return ", ".join(found) or (kind if kind in ("boolean", "array", "object", "string") else "")
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    columns = list(columns)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+# --------------------------------------------------------------------------- commands
+
+
+def render_cli() -> str:
+    """The page of every command with its arguments, options and help."""
+    import typer.main
+
+    from sapwood.cli.main import COMMANDS, application
+
+    parts = ["# Commands", f"{NOTE}\n\nEvery command takes `--help`. Those that print a table take `--json` where a program may want it."]
+    for name in COMMANDS:
+        parts += _command(f"sapwood {name}", typer.main.get_command(application(name)), 2)
+    return "\n\n".join(parts) + "\n"
+
+
+def _command(path: str, command: Any, level: int) -> list[str]:
+    parts = [f"{'#' * level} {path}", _prose(command.help or "")]
+    rows = [_parameter(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+    if rows:
+        parts.append(_table(["argument or option", "default", "what it does"], rows))
+    for name, inner in getattr(command, "commands", {}).items():
+        parts += _command(f"{path} {name}", inner, level + 1)
+    return [part for part in parts if part]
+
+
+def _prose(text: str) -> str:
+    return "\n".join(line.strip() for line in text.replace("\f", "").strip().splitlines())
+
+
+def _parameter(parameter: Any) -> list[str]:
+    shown = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+    if parameter.param_type_name == "argument":
+        shown = f"`{(parameter.metavar or parameter.name).upper()}`"
+    default = parameter.default
+    silent = (
+        default is None
+        or default is False
+        or default == ""
+        or callable(default)
+        or type(default).__name__ == "Sentinel"
+        or "UNSET" in repr(default)
+    )
+    needed = "needed" if parameter.required else ""
+    return [shown, needed if silent else f"`{default}`", getattr(parameter, "help", "") or ""]
+
+
+# --------------------------------------------------------------------------- errors, samples, settings
+
+
+def render_errors() -> str:
+    """The page of errors: the tree, and what each exit code means."""
+    from sapwood import errors
+
+    rows = []
+    for cls in _family(errors.SapwoodError):
+        if cls.__module__ == errors.__name__:
+            rows.append([f"`{cls.__name__}`", str(cls.exit_code)])
+    tree = (errors.__doc__ or "").strip()
+    codes = [["0", "it worked"], ["1", "a fault of Sapwood itself: please report it"], ["2", "wrong usage of the command line"]]
+    codes += [
+        ["3", "a recipe or parameter is wrong"],
+        ["4", "a source, file or request cannot be read"],
+        ["5", "the store cannot do what was asked"],
+    ]
+    codes += [["6", "refused: a gate, parity check or signature says no"], ["7", "a resource is missing: disk, memory, port"]]
+    codes += [["8", "a registry or hub cannot be reached"], ["9", "an optional dependency is not installed"]]
+    codes += [["75", "stopped by a signal; the same command continues"], ["130", "Ctrl-C, twice"]]
+    parts = ["# Errors and exit codes", NOTE, "Every error names the place and the fault, then the next step.", f"```text\n{tree}\n```"]
+    return "\n\n".join([*parts, _table(["code", "meaning"], codes), "## Classes", _table(["class", "exit code"], rows)]) + "\n"
+
+
+def _family(cls: type[Any]) -> list[type[Any]]:
+    return [cls, *(inner for child in cls.__subclasses__() for inner in _family(child))]
+
+
+def render_samples() -> str:
+    """The page of samples, with licence and citation."""
+    from sapwood.samples.table import samples
+
+    parts = ["# Samples", f"{NOTE}\n\n{SAMPLES}"]
+    for name, entry in samples().items():
+        rows = [["package", f"`{entry.package}` ({entry.form}, {entry.bytes / 1e6:.1f} MB)"], ["language", entry.language]]
+        rows += [["licence", entry.licence], ["citation", entry.citation], ["sha256", f"`{entry.sha256}`"]]
+        parts.append(f"## {name}\n\n{entry.purpose}.\n\n{_table(['', ''], rows)}")
+    return "\n\n".join(parts) + "\n"
+
+
+SAMPLES = """Some packages of ordinary package registries carry real text or the weights of a model inside the archive. A sample is the
+description of one: which package and version, its sha256, and which files in it. `sapwood samples fetch NAME` downloads the archive
+with your own pip settings, verifies it, takes out the named files and nothing else. The package is never installed and its content
+is never part of Sapwood. The licence is shown when you fetch; read it."""
+
+
+def render_settings() -> str:
+    """The page of settings: what a recipe's `resources:` takes, and environment variables."""
+    variables = [[f"`{name}`", default, text] for name, (default, text) in VARIABLES.items()]
+    parts = ["# Settings", NOTE, "## Resources of a recipe", "What cannot change the meaning of a result, and so is no field of a stage."]
+    return (
+        "\n\n".join([*parts, _fields(Resources), "## Environment variables", _table(["variable", "default", "what it does"], variables)])
+        + "\n"
+    )
+
+
+PAGES = {"cli.md": render_cli, "errors.md": render_errors, "samples.md": render_samples, "settings.md": render_settings}
+
+
+def write(folder: Path) -> list[Path]:
+    """Write every reference page; the files written."""
+    from sapwood import plugins
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {"stages.md": render_stages(plugins), **{name: render() for name, render in PAGES.items()}}
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in pages]
+
+
+if __name__ == "__main__":
+    for page in write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference")):
+        print(page)
