@@ -34,7 +34,7 @@ bench: venv ## measure what the docs claim, with the peers beside
 
 docs: venv ## the documentation site, in site/
 	$(BIN)/python -m sapwood.cli.reference docs/reference
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 soak: venv ## the long form of the tests
 	$(BIN)/python -m pytest tests -n auto --dist loadfile

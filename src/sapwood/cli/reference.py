@@ -18,8 +18,8 @@ from pydantic.fields import FieldInfo
 from sapwood.stage import Action, Resources, Stage, inputs, outputs
 
 VARIABLES = {
-    "SAPWOOD_STORE": ("`.sapwood`", "The store's folder, for every command that has `--store`."),
-    "SAPWOOD_CACHE": ("the user's cache folder", "Where fetched samples are kept."),
+    "SAPWOOD_STORE": ("the nearest `.sapwood` from here up", "The store's folder, where `--store` is not given."),
+    "SAPWOOD_CACHE": ("`.cache/sapwood` in the home folder", "Where fetched samples are kept."),
 }
 """Environment variables: name -> (default, what it does)."""
 
@@ -117,7 +117,11 @@ def render_cli() -> str:
 
 def _command(path: str, command: Any, level: int) -> list[str]:
     parts = [f"{'#' * level} {path}", _prose(command.help or "")]
-    rows = [_parameter(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+    rows = [
+        _parameter(parameter)
+        for parameter in command.params
+        if not getattr(parameter, "hidden", False) and "completion" not in parameter.name
+    ]
     if rows:
         parts.append(_table(["argument or option", "default", "what it does"], rows))
     for name, inner in getattr(command, "commands", {}).items():

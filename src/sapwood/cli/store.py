@@ -33,7 +33,7 @@ def list_(
     for row in rows:
         made = datetime.fromtimestamp(row.created, UTC).strftime("%Y-%m-%d %H:%M:%S")
         typer.echo(f"{row.kind:<10} {row.digest[:12]}  {row.files:>5} files  {size(row.bytes):>9}  {made}Z")
-    typer.echo(f"{len(rows)} artifacts, {size(sum(row.bytes for row in rows))}", err=True)
+    typer.echo(f"{count(len(rows), 'artifact')}, {size(sum(row.bytes for row in rows))}", err=True)
 
 
 @app.command()
@@ -65,8 +65,9 @@ def verify(
         typer.echo(fault)
     if faults and not set_aside:
         mend = "restore a backup; or sapwood store verify --set-aside, then run the recipe again"
-        raise Corrupt(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'} in {opened.root}", mend)
-    typer.echo(f"{len(faults)} faults set aside; run the recipe again" if faults else f"{len(opened.artifacts())} artifacts are sound")
+        raise Corrupt(f"{count(len(faults), 'fault')} in {opened.root}", mend)
+    sound = f"verified {count(len(opened.artifacts()), 'artifact')}: sound"
+    typer.echo(f"{count(len(faults), 'fault')} set aside; run the recipe again" if faults else sound)
 
 
 @app.command()
@@ -74,7 +75,7 @@ def reindex(store: StoreOption = None) -> None:
     """Rebuild the index of artifacts from their manifests, and results from the files kept beside the database."""
     from sapwood.store.find import open_store
 
-    typer.echo(f"{open_store(store, create=False).reindex()} artifacts indexed")
+    typer.echo(f"indexed {count(open_store(store, create=False).reindex(), 'artifact')}")
 
 
 @app.command()
@@ -87,7 +88,12 @@ def gc(
     from sapwood.store.find import open_store
 
     files, freed = open_store(store, create=False).gc(older_than * 3600, dry_run)
-    typer.echo(f"{files} files, {size(freed)} {'would be removed' if dry_run else 'removed'}")
+    typer.echo(f"{'would remove' if dry_run else 'removed'} {count(files, 'file')}, {size(freed)}")
+
+
+def count(number: int, noun: str) -> str:
+    """1 file, 2 files."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size(count: float) -> str:

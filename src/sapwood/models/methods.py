@@ -47,13 +47,16 @@ class Lora(BaseModel):
 Method = Annotated[Full | Lora, Field(discriminator="kind")]
 
 
-def apply(method: Full | Lora, model: Any, precision: str) -> Any:
-    """The model to train, with `requires_grad` where the method trains. With bf16 the frozen linear layers of LoRA are held in
-    bf16, so that they are not cast again at every step; `finish` puts their fp32 values back."""
+def apply(method: Full | Lora, model: Any, precision: str, seed: int) -> Any:
+    """The model to train, with `requires_grad` where the method trains; new weights are f(seed). With bf16, frozen weights under
+    LoRA are held in bf16; `finish` puts their fp32 values back."""
+    from sapwood.models.architectures import seeded
+
     if isinstance(method, Full):
         model.get_input_embeddings().weight.requires_grad_(method.embeddings)
         return model
-    adapted = _lora(method, model)
+    with seeded(seed):
+        adapted = _lora(method, model)
     if precision == "bf16":
         _hold(adapted)
     return adapted
@@ -102,24 +105,21 @@ def _has(model: Any, name: str) -> bool:
     return any(path.rsplit(".", 1)[-1] == name and any(True for _ in module.parameters()) for path, module in model.named_modules())
 
 
-def _frozen_linears(model: Any) -> list[tuple[str, Any]]:
-    from torch.nn import Linear
-
-    return [(name, m) for name, m in model.named_modules() if isinstance(m, Linear) and not m.weight.requires_grad]
-
-
 def _hold(model: Any) -> None:
-    """Keep each frozen linear layer's fp32 tensors aside and compute with bf16 ones."""
+    """Keep each frozen weight's fp32 values aside and compute with bf16 ones, so that whole layers run without a cast."""
     import torch
 
-    for _, layer in _frozen_linears(model):
-        kept = {name: p.data for name, p in layer.named_parameters(recurse=False)}
-        layer.__dict__["sapwood_fp32"] = kept
-        for name, p in layer.named_parameters(recurse=False):
-            p.data = kept[name].to(torch.bfloat16)
+    for module in model.modules():
+        frozen = {name: p for name, p in module.named_parameters(recurse=False) if not p.requires_grad}
+        if frozen:
+            module.__dict__["sapwood_fp32"] = {name: p.data for name, p in frozen.items()}
+            for p in frozen.values():
+                p.data = p.data.to(torch.bfloat16)
+        if hasattr(module, "cast_input_dtype_enabled"):
+            module.cast_input_dtype_enabled = False  # PEFT would lift each input to fp32, only for autocast to lower it again
 
 
 def _release(model: Any) -> None:
-    for _, layer in _frozen_linears(model):
-        for name, tensor in layer.__dict__.pop("sapwood_fp32", {}).items():
-            getattr(layer, name).data = tensor
+    for module in model.modules():
+        for name, tensor in module.__dict__.pop("sapwood_fp32", {}).items():
+            getattr(module, name).data = tensor

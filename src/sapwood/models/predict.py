@@ -88,14 +88,19 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
 
 
+def resolve(precision: str) -> Literal["bf16", "fp32"]:
+    """`auto` is measured; anything else was resolved in `plan` and is taken as it is."""
+    return measure_precision() if precision == "auto" else "bf16" if precision == "bf16" else "fp32"
+
+
 @cache
 def measure_precision() -> Literal["bf16", "fp32"]:
     """bf16 where a 512 x 1024 x 1024 product is at least 1.5 times as fast in it; about 0.1 s, measured once a process."""
-    return "bf16" if _seconds(torch.float32) >= 1.5 * _seconds(torch.bfloat16) else "fp32"
+    return "bf16" if product_seconds(torch.float32) >= 1.5 * product_seconds(torch.bfloat16) else "fp32"
 
 
-def _seconds(dtype: torch.dtype) -> float:
-    """The shortest of five products, after one to warm up."""
+def product_seconds(dtype: torch.dtype) -> float:
+    """Seconds of a (512 x 1024) (1024 x 1024) product: the shortest of five, after one to warm up."""
     left, right = torch.ones(512, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
     best = float("inf")
     for _ in range(6):

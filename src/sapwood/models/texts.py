@@ -62,16 +62,18 @@ def count(tokenizer: Tokenizer, texts: Sequence[str], prefix: str = "") -> Ids:
     return np.asarray([len(row.ids) + special for row in rows], dtype=np.int64)
 
 
-def pad(rows: Sequence[Ids], fill: int = 0, multiple: int = 1, left: bool = False) -> tuple[Ids, Ids]:
-    """(ids, mask), both (rows, width) int64. `width` is the longest row, rounded up to `multiple`."""
+def pad(rows: Sequence[Ids], fill: int = 0, multiple: int = 1) -> tuple[Ids, Ids]:
+    """(ids, mask), both (rows, width) int64, padded on the right: encoders read their first token as the whole text.
+
+    `width` is the longest row, rounded up to `multiple`.
+    """
     longest = max((len(row) for row in rows), default=0)
     width = -(-longest // multiple) * multiple
     ids = np.full((len(rows), width), fill, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for i, row in enumerate(rows):
-        where = slice(width - len(row), width) if left else slice(0, len(row))
-        ids[i, where] = row
-        mask[i, where] = 1
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = 1
     return ids, mask
 
 

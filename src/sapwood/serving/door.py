@@ -59,7 +59,9 @@ class Caller:
     key: Key | None
 
 
-def error(status: int, message: str, code: str, kind: str = "invalid_request_error", param: str | None = None, retry_after: float = 0) -> JSONResponse:
+def error(
+    status: int, message: str, code: str, kind: str = "invalid_request_error", param: str | None = None, retry_after: float = 0
+) -> JSONResponse:
     """The one shape of every fault: {"error": {message, type, param, code}}."""
     headers = {"retry-after": str(max(1, math.ceil(retry_after)))} if retry_after else {}
     if status == 401:
@@ -110,7 +112,9 @@ class Door:
             logger.exception("request %s failed", request_id)
             if status[0]:
                 raise
-            await error(500, f"an internal fault; it is logged under {request_id}", "internal_error", "server_error")(scope, receive, answer)
+            await error(500, f"an internal fault; it is logged under {request_id}", "internal_error", "server_error")(
+                scope, receive, answer
+            )
         method = scope["method"] if scope["method"] in METHODS else "other"
         self.metrics.http.labels(handler, method, str(status[0])).inc()
         self.metrics.http_time.labels(handler, method).observe(time.monotonic() - began)
@@ -133,7 +137,11 @@ class Door:
 
     def _admit(self, scope: Scope, wanted: str | None) -> Key | JSONResponse | None:
         if self.open:
-            return None if _local(scope) else error(403, "this gateway has no keys: it answers this machine only", "loopback_only", "permission_error")
+            return (
+                None
+                if _local(scope)
+                else error(403, "this gateway has no keys: it answers this machine only", "loopback_only", "permission_error")
+            )
         scheme, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
         key = self.doorman.find(secret.strip()) if self.doorman is not None and scheme.lower() == "bearer" else None
         if key is None or self.doorman is None:
@@ -197,4 +205,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return left.pop() if left else await receive()
 
     return again
-

@@ -13,7 +13,9 @@ from sapwood.errors import InputError, Refused
 from sapwood.verdict import Parity, Signed, Verdict
 
 
-def export_release(bundle: Path, verdict: Path, parity: Path | None, public_key: str, out: Path, name: str = "model", version: int = 1) -> Path:
+def export_release(
+    bundle: Path, verdict: Path, parity: Path | None, public_key: str, out: Path, name: str = "model", version: int = 1
+) -> Path:
     """Copy a bundle folder and its report folders to `out` (a new folder) as `sapwood serve --bundle OUT` reads it.
 
     Layout: `bundle/`, `verdict.json`, `parity.json` (when there is one), `release.json`. Complete or not there at all.

@@ -101,7 +101,7 @@ class Problems:
     def refuse(self, revision: int, fault: Exception) -> None:
         what = fault.what if isinstance(fault, SapwoodError) else f"{type(fault).__name__}: {fault}"
         entry: dict[str, object] = {"revision": revision, "reason": what, "at": time.time()}
-        self.refusals = [old for old in self.refusals if old["revision"] != revision][-9:] + [entry]
+        self.refusals = [*[old for old in self.refusals if old["revision"] != revision][-9:], entry]
 
 
 class Gateway:
@@ -288,16 +288,14 @@ async def _count(engine: Engine, texts: Sequence[str], truncate: bool) -> list[i
         counted = await asyncio.to_thread(engine.count_tokens, texts)
     tokens = [int(n) for n in counted]
     longest = max(range(len(tokens)), key=tokens.__getitem__)
-    if tokens[longest] > engine.max_tokens and not truncate:
+    if tokens[longest] > engine.card.max_tokens and not truncate:
         raise TooLong(
-            f"input {longest} has {tokens[longest]} tokens, this model reads {engine.max_tokens}", 'shorten it, or send "truncate": true'
+            f"input {longest} has {tokens[longest]} tokens, this model reads {engine.card.max_tokens}", 'shorten it, or send "truncate": true'
         )
-    return [min(n, engine.max_tokens) for n in tokens]
+    return [min(n, engine.card.max_tokens) for n in tokens]
 
 
-def _responses(
-    job: Job, probs: np.ndarray, lane: Lane, loaded: Loaded, latency_ms: float, who: tuple[str, str]
-) -> list[Response]:
+def _responses(job: Job, probs: np.ndarray, lane: Lane, loaded: Loaded, latency_ms: float, who: tuple[str, str]) -> list[Response]:
     """One response a text; labels best first, equal scores in the model's own order."""
     now = time.time()
     labels = list(lane.engine.labels)
@@ -308,9 +306,18 @@ def _responses(
         output = tuple(Scored(labels[i], float(row[i])) for i in order)
         made.append(
             Response(
-                id=response_id(), created=now, model=loaded.deployment.name, version=route.version,
-                revision=loaded.deployment.revision, bundle=route.bundle, model_digest=route.model, text=text,
-                output=output, latency_ms=latency_ms, key_id=who[0], session_id=who[1],
-            )  # fmt: skip
+                id=response_id(),
+                created=now,
+                model=loaded.deployment.name,
+                version=route.version,
+                revision=loaded.deployment.revision,
+                bundle=route.bundle,
+                model_digest=route.model,
+                text=text,
+                output=output,
+                latency_ms=latency_ms,
+                key_id=who[0],
+                session_id=who[1],
+            )
         )
     return made

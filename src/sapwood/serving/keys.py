@@ -67,7 +67,9 @@ def new_key(owner: str, scopes: Sequence[str], expires_at: float | None = None, 
     if rpm_limit is not None and rpm_limit < 1:
         raise InputError(f"a limit of {rpm_limit} requests a minute lets nothing through", "give 1 or more, or leave it out")
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
-    key = Key(f"key-{secrets.token_hex(8)}", secret[:8], hashed(secret), owner, tuple(sorted(set(scopes))), time.time(), rpm_limit, expires_at)
+    key = Key(
+        f"key-{secrets.token_hex(8)}", secret[:8], hashed(secret), owner, tuple(sorted(set(scopes))), time.time(), rpm_limit, expires_at
+    )
     return key, secret
 
 
@@ -81,9 +83,7 @@ class KeyRing:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def create(
-        self, owner: str, scopes: Sequence[str], expires_at: float | None = None, rpm_limit: int | None = None
-    ) -> tuple[Key, str]:
+    def create(self, owner: str, scopes: Sequence[str], expires_at: float | None = None, rpm_limit: int | None = None) -> tuple[Key, str]:
         """Make and store a key. The secret is returned this once."""
         key, secret = new_key(owner, scopes, expires_at, rpm_limit)
         with self.engine.begin() as tx:

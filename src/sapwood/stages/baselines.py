@@ -64,11 +64,9 @@ class Baselines(Stage):
         import numpy as np
 
         from sapwood.metrics import predictions
-        from sapwood.models.predict import use_threads
         from sapwood.probes.baselines import BASELINES, Labelled
 
         labels = sorted(set(train["label"]) | set(dev["label"]) | set(test["label"]))
-        use_threads(work.resources.threads)
         fold = [Labelled(rows["text"], np.array([labels.index(one) for one in rows["label"]], dtype=np.int64)) for rows in (train, dev)]
         probs: dict[str, Floats] = {}
         with work.progress("baselines", len(self.systems), "systems") as meter:

@@ -74,19 +74,17 @@ def _copy(source: Path, target: Path) -> tuple[int, str]:
 
 def adopt(layout: Layout, staged: list[Staged]) -> None:
     """Rename staged files to their blob names; the names are on the disk when this returns. Hold the writers' lock."""
-    changed: set[Path] = set()
+    folders: set[Path] = set()
     for item in staged:
         target = layout.blob(item.entry.sha256)
+        folders |= {target.parent, target.parent.parent}  # also of a blob found there: whoever made it may not have synced yet
         if _size(target) == item.entry.size:
             os.unlink(item.path)
             continue
-        if not target.parent.exists():
-            target.parent.mkdir(exist_ok=True)
-            changed.add(target.parent.parent)
+        target.parent.mkdir(exist_ok=True)
         os.chmod(item.path, 0o444)
         os.replace(item.path, target)
-        changed.add(target.parent)
-    for folder in sorted(changed):
+    for folder in sorted(folders):
         sync_folder(folder)
 
 

@@ -84,8 +84,7 @@ class Layout:
     def create(self) -> None:
         with disk_faults(self.root):
             for name in FOLDERS:
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-            (self.root / "keys").chmod(0o700)
+                (self.root / name).mkdir(mode=0o700 if name == "keys" else 0o777, parents=True, exist_ok=True)
 
 
 def checked_digest(digest: str) -> str:

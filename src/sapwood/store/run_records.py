@@ -52,24 +52,23 @@ class RunRecords:
         """Begin a run. `recipe` is the filled one."""
         now = time.time()
         while True:
-            values = {"id": timed_id(now), "name": name, "status": "running", "started": now, "finished": None, "recipe": recipe}
+            values: dict[str, Any] = {"id": timed_id(now), "name": name, "status": "running", "started": now, "recipe": recipe}
             try:
                 with self._engine.begin() as connection:
                     connection.execute(insert(runs).values(**values, environment=environment or {}, steps=[]))
             except IntegrityError:
                 continue  # the same second and the same 4 characters: draw again
-            return self.run(str(values["id"]))
+            return self.run(values["id"])
 
     def update_run(self, run: str, steps: list[dict[str, Json]] | None = None, environment: dict[str, Json] | None = None) -> Run:
         """Replace the steps or the environment of a run."""
         return self._change(run, {k: v for k, v in {"steps": steps, "environment": environment}.items() if v is not None})
 
-    def finish_run(self, run: str, status: str, steps: list[dict[str, Json]] | None = None) -> Run:
-        """End a run as done, failed or interrupted."""
+    def finish_run(self, run: str, status: str, seconds: float | None = None) -> Run:
+        """End a run as done, failed or interrupted. `seconds` it took; without it, the time since it started."""
         if status not in STATUSES[1:]:
             raise InputError(f"{status!r} is not how a run ends", f"one of {', '.join(STATUSES[1:])}")
-        values: dict[str, Any] = {"status": status, "finished": time.time()}
-        return self._change(run, values if steps is None else {**values, "steps": steps})
+        return self._change(run, {"status": status, "finished": time.time(), "seconds": seconds})
 
     def _change(self, run: str, values: dict[str, Any]) -> Run:
         if values:
@@ -121,6 +120,8 @@ class RunRecords:
 
 def _run(row: Row[Any]) -> Run:
     values = dict(row._mapping)
-    end = values["finished"] if values["finished"] is not None else time.time()
-    return Run(seconds=max(0.0, end - values["started"]), **values)
+    if values["seconds"] is None:
+        end = values["finished"] if values["finished"] is not None else time.time()
+        values["seconds"] = max(0.0, end - values["started"])
+    return Run(**values)
 

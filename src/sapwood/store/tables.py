@@ -71,6 +71,7 @@ runs = Table(
     Column("status", String(16), nullable=False),
     Column("started", Float, nullable=False, index=True),
     Column("finished", Float),
+    Column("seconds", Float),
     Column("recipe", JSON, nullable=False),
     Column("environment", JSON, nullable=False),
     Column("steps", JSON, nullable=False),

@@ -27,7 +27,7 @@ stages:
     sources: [{kind: csv, name: texts, path: texts.csv, text_column: text, label_column: label}]
   labelled: {stage: label, documents: texts}
   kept: {stage: clean, documents: labelled.examples, near: 0.9}
-  parts: {stage: split, rows: kept.kept}
+  parts: {stage: split, documents: kept.kept}
 """
 
 

@@ -26,7 +26,7 @@ ASKED_FOR = ("language",)
 class Rules:
     """`languages`: codes to keep, empty keeps all (`und` always stays). `near`: Jaccard threshold, 0 is off."""
 
-    limits: quality.Limits = quality.Limits()
+    limits: quality.Limits = field(default_factory=quality.Limits)
     by_language: Mapping[str, quality.Limits] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     mask: bool = False
@@ -35,7 +35,7 @@ class Rules:
 
 
 class Drop(NamedTuple):
-    """Why a row goes: the rule, what was measured (or the row that it copies) and the limit."""
+    """Why a row goes: the rule, what was measured (or the id that it copies) and the limit."""
 
     reason: str
     value: str
@@ -70,8 +70,11 @@ def clean(table: pa.Table, rules: Rules, advance: Callable[[float], None] = lamb
     for start, end in units.chunks(raw):
         parts.append(_prepare(raw[start:end], rules, changes))
         advance(end - start)
-    texts, languages, drops, nearest = ([item for part in parts for item in part[i]] for i in range(4))
-    _drop_duplicates(texts, labels_of(table), drops, rules)
+    texts = [text for part in parts for text in part.texts]
+    languages = [code for part in parts for code in part.languages]
+    drops = [drop for part in parts for drop in part.drops]
+    nearest = [failure for part in parts for failure in part.nearest]
+    _drop_duplicates(texts, labels_of(table), fields.values(table, "id"), drops, rules)
     changed = fields.replaced(table, "text", texts)
     changed = fields.replaced(changed, "language", languages)
     changed = fields.replaced(changed, "text_digest", [rows.text_digest(text) for text in texts])
@@ -122,7 +125,7 @@ def _judged(code: str, measured: quality.Measures, limits: quality.Limits, rules
     return Drop(failure.reason, f"{failure.value:g}", f"{failure.limit:g}") if failure else None
 
 
-def _drop_duplicates(texts: Sequence[str], labels: Sequence[str], drops: list[Drop | None], rules: Rules) -> None:
+def _drop_duplicates(texts: Sequence[str], labels: Sequence[str], ids: Sequence[str], drops: list[Drop | None], rules: Rules) -> None:
     """Fill in `drops` for conflicting labels, exact copies, then near ones, among the rows that are still in."""
     alive = np.array([row for row, drop in enumerate(drops) if drop is None], dtype=np.int64)
     mine = [texts[row] for row in alive.tolist()]
@@ -141,4 +144,4 @@ def _drop_duplicates(texts: Sequence[str], labels: Sequence[str], drops: list[Dr
         elif kept[place] != place:
             copied = same[place] == same[kept[place]]
             limit = "1" if copied else f"{rules.near:g}"
-            drops[row] = Drop("exact duplicate" if copied else "near duplicate", f"of row {int(alive[kept[place]])}", limit)
+            drops[row] = Drop("exact duplicate" if copied else "near duplicate", ids[int(alive[kept[place]])], limit)

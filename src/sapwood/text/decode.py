@@ -72,7 +72,9 @@ def _check_bytes(path: Path, longest_line: int) -> None:
         for position, part in enumerate(parts):
             length = length + len(part) if position == 0 else len(part)
             if length > longest_line:
-                raise InputError(f"{path.name}: line {line} is longer than {longest_line} bytes", "break the line, or use kind: files for long documents")
+                raise InputError(
+                    f"{path.name}: line {line} is longer than {longest_line} bytes", "break the line, or use kind: files for long documents"
+                )
             line += position < len(parts) - 1
         offset += len(piece)
     if offset == 0:

@@ -33,9 +33,9 @@ WINDOW = 64
 
 
 class Match(NamedTuple):
-    """Per row: the index of its best match on the other side or -1, and their Jaccard similarity (1 for an exact copy, else 0)."""
+    """Per row: the row of its best match on the other side or -1, and their Jaccard similarity (1 for an exact copy, 0 for none)."""
 
-    index: Array
+    row: Array
     jaccard: Array
 
 
@@ -64,7 +64,9 @@ def exact(texts: Texts) -> Array:
 
 
 def matches(texts: Texts, against: Texts, threshold: float = 0.7) -> Match:
-    """The best match of each text among `against`: an exact copy, else the highest Jaccard >= threshold (then the first). Exact: no estimate."""
+    """The best match of each text among `against`: an exact copy, else the highest Jaccard >= threshold (then the first).
+
+    By prefix filter, not by MinHash: no match is missed."""
     left, right = _shingled(texts), _shingled(against)
     index, score = np.full(len(left.keys), -1, dtype=np.int64), np.zeros(len(left.keys))
     pairs = overlaps.similar_pairs(left, right, threshold, LEAST)

@@ -31,7 +31,7 @@ def replaced(rows: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:
 def with_meta(rows: pa.Table, added: Sequence[Mapping[str, str]]) -> pa.Table:
     """The rows with entries added to each row's `meta`."""
     merged = [
-        json.dumps({**json.loads(old or "{}"), **new}, ensure_ascii=False, sort_keys=True)
+        json.dumps({**json.loads(old or "{}"), **new}, ensure_ascii=False, sort_keys=True) if new else old
         for old, new in zip(column(rows, "meta"), added, strict=True)
     ]
     return replaced(rows, "meta", merged)

@@ -18,7 +18,9 @@ SUSPICION = re.compile(
 )
 """Byte patterns of UTF-8 in a one-byte reading. Chinese, full-width and plain accented text never match."""
 
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\uffff\ud800-\udfff]")
+CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
+)
 """Controls, zero-width spaces, direction overrides, byte-order marks, specials, lone surrogates. Joiners (emoji, Indic) stay."""
 
 BLANKS = re.compile("[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]{2,}|[\t\u00a0\u2000-\u200a\u202f\u205f]")
@@ -53,7 +55,8 @@ def _mended(text: str) -> str:
         return text
     import ftfy
 
-    return ftfy.fix_text(text, _switches())
+    mended: str = ftfy.fix_text(text, _switches())
+    return mended
 
 
 def _switches() -> object:

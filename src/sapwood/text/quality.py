@@ -27,8 +27,8 @@ class Limits(BaseModel):
 
     min_chars: int = Field(2, ge=0, description="Shortest text to keep, in characters.")
     max_chars: int = Field(1_000_000, ge=1, description="Longest text to keep, in characters.")
-    max_symbols: float = Field(0.8, ge=0, le=1, description="Largest share of punctuation, symbols and emoji among the visible characters.")
-    max_repetition: float = Field(0.8, ge=0, le=1, description="Largest share of shingles (5 words or characters) that repeat an earlier one.")
+    max_symbols: float = Field(0.8, ge=0, le=1, description="Largest share of punctuation, symbols and emoji in what is visible.")
+    max_repetition: float = Field(0.8, ge=0, le=1, description="Largest share of shingles (5 words or characters) that were there before.")
 
 
 class Measures(NamedTuple):

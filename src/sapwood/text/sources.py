@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sapwood.artifact import file_sha256
 from sapwood.errors import InputError, SapwoodError
 from sapwood.samples import fetch as samples
+from sapwood.samples.table import sample as sample_entry
 
 Say = Callable[[str], None]
 SUFFIXES = (".txt", ".md")
@@ -51,10 +52,11 @@ class Lines(Origin):
 
     kind: Literal["lines"] = Field("lines", description="One document a line.")
     format: Literal["plain", "tagged", "segmented"] = Field(
-        "plain", description="plain; tagged: word/TAG tokens, joined again; segmented: words parted by spaces, joined where the script has none."
+        "plain",
+        description="plain; tagged: word/TAG tokens, joined again; segmented: words parted by spaces, joined where the script has none.",
     )
     skip_columns: int = Field(0, ge=0, description="Tab-separated columns to drop at the start of each line.")
-    turns: tuple[str, ...] = Field(("\t",), description="Segmented only: marks between the turns of a dialogue; each turn gets its own line.")
+    turns: tuple[str, ...] = Field(("\t",), description="Segmented only: marks between turns of a dialogue; each gets its own line.")
 
 
 class Csv(Origin):
@@ -123,7 +125,7 @@ def locate(source: AnySource, workspace: Path, say: Say) -> Path:
     if not source.sample:
         return place(source, workspace)
     found = samples.fetch(source.sample, say) / source.file
-    if source.file not in samples.sample(source.sample).files.values():
+    if source.file not in sample_entry(source.sample).files.values():
         raise InputError(f"source {source.name}: sample {source.sample} has no file {source.file}", _files_of(source.sample))
     return found
 
@@ -162,7 +164,7 @@ def faults(sources: Sequence[AnySource], workspace: Path) -> list[str]:
     for source in sources:
         try:
             if source.sample:
-                if source.file not in samples.sample(source.sample).files.values():
+                if source.file not in sample_entry(source.sample).files.values():
                     found.append(f"source {source.name}: sample {source.sample} has no file {source.file}; {_files_of(source.sample)}")
             elif isinstance(source, Files):
                 members(source, place(source, workspace))
@@ -179,4 +181,4 @@ def collected_at(path: Path) -> str:
 
 
 def _files_of(sample: str) -> str:
-    return f"its files are {', '.join(samples.sample(sample).files.values())}"
+    return f"its files are {', '.join(sample_entry(sample).files.values())}"

@@ -36,7 +36,7 @@ class Crossings(NamedTuple):
 
 def chances(ids: Sequence[str], seed: int) -> Array:
     """uint64 a row: the place in the draw, from (seed, id)."""
-    return np.array([xxhash.xxh3_64_intdigest(name, seed=seed) for name in ids], dtype=np.uint64)
+    return np.array([xxhash.xxh3_64_intdigest(name.encode(), seed=seed) for name in ids], dtype=np.uint64)
 
 
 def split(
@@ -91,7 +91,7 @@ def crossings(shingled: Shingles, part: Array, threshold: float) -> Crossings:
         sides.setdefault(name, set()).add(side)
     firsts = np.flatnonzero((np.bincount(same[placed], minlength=len(same)) > 0) & (np.arange(len(same)) == same))
     side = np.array([min(sides[row]) for row in firsts.tolist()], dtype=np.int64)
-    distinct = subset(shingled, firsts)
+    distinct = overlaps.subset(shingled, firsts)
     pairs = overlaps.similar_pairs(distinct, distinct, threshold, LEAST)
     across = (pairs.left < pairs.right) & (side[pairs.left] != side[pairs.right])
     return Crossings(
@@ -105,22 +105,13 @@ def rejoined(cluster: Array, found: Crossings) -> Array:
     return linked(len(cluster), np.concatenate([rows, found.left]), np.concatenate([cluster, found.right]))
 
 
-def subset(shingled: Shingles, rows: Array) -> Shingles:
-    """The shingles of some rows, in the order given."""
-    sizes = shingled.sizes[rows]
-    at = np.repeat(shingled.offsets[rows] - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes) + np.arange(int(sizes.sum()))
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    values = shingled.values[at.astype(np.int64)]
-    return Shingles([shingled.keys[row] for row in rows.tolist()], shingled.units[rows], shingled.windows[rows], offsets, values)
-
-
 def naive_leak(texts: Sequence[str], ratios: Mapping[str, float], seed: int, threshold: float) -> tuple[int, int, int]:
     """(test rows, of them with an exact copy in train, with an exact or near copy) under a plain random split of these rows."""
     draw = np.random.default_rng(seed).random(len(texts)) * sum(ratios.values())
     edges = np.cumsum([ratios.get(name, 0.0) for name in PARTS])
     part = np.searchsorted(edges, draw, side="right")
     shingled = shingle(texts)
-    test, train = (subset(shingled, np.flatnonzero(part == PARTS.index(name))) for name in ("test", "train"))
+    test, train = (overlaps.subset(shingled, np.flatnonzero(part == PARTS.index(name))) for name in ("test", "train"))
     known = set(train.keys) - {b""}
     found = matches(test, train, threshold)
-    return len(test.keys), sum(key in known for key in test.keys), int((found.index >= 0).sum())
+    return len(test.keys), sum(key in known for key in test.keys), int((found.row >= 0).sum())

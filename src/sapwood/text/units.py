@@ -211,7 +211,8 @@ def _trimmed(text: str, classes: Array, start: int, end: int) -> str:
 def _begins(classes: Array) -> Array:
     """bool: where a unit begins."""
     before = np.concatenate([[SPACE], classes[:-1]])
-    return (classes == CHARACTER) | ((classes == WORD) & (before != WORD))
+    begins: Array = (classes == CHARACTER) | ((classes == WORD) & (before != WORD))
+    return begins
 
 
 def _shingle_chunk(texts: Sequence[str], k: int) -> Shingles:
@@ -266,7 +267,8 @@ def _row_numbers(texts: Sequence[str]) -> Array:
 def _powers(count: int) -> Array:
     powers = np.full(count, PRIME, dtype=np.uint64)
     powers[0] = 1
-    return np.cumprod(powers, dtype=np.uint64)
+    product: Array = np.cumprod(powers, dtype=np.uint64)
+    return product
 
 
 def _mixed(values: Array) -> Array:
@@ -274,13 +276,14 @@ def _mixed(values: Array) -> Array:
     values = values + np.uint64(PRIME)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: Array = values ^ (values >> np.uint64(31))
+    return mixed
 
 
 def _keys(texts: Sequence[str], hashes: Array, counts: Array) -> list[bytes]:
     """A text without letters or digits is known by its symbols; one of white space only by nothing."""
     ends = np.cumsum(counts).tolist()
-    view = memoryview(np.ascontiguousarray(hashes)).cast("B") if len(hashes) else memoryview(b"")
+    view = memoryview(hashes.tobytes())
     return [
         xxhash.xxh3_128_digest(view[8 * (end - count) : 8 * end]) if count else _symbol_key(text)
         for text, count, end in zip(texts, counts.tolist(), ends, strict=True)

@@ -57,7 +57,9 @@ class Score(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     id: str | None = Field(None, pattern=ID, description="Your idempotency key; made for you when absent.")
     name: str = Field("correction", pattern=r"^[A-Za-z0-9._:-]{1,64}$", description="What is scored, such as correction or helpful.")
-    data_type: Literal["NUMERIC", "CATEGORICAL", "BOOLEAN", "TEXT"] = Field("CATEGORICAL", description="Which of value and string_value holds it.")
+    data_type: Literal["NUMERIC", "CATEGORICAL", "BOOLEAN", "TEXT"] = Field(
+        "CATEGORICAL", description="Which of value and string_value holds it."
+    )
     value: float | None = Field(None, allow_inf_nan=False, description="The number; 0 or 1 for BOOLEAN.")
     string_value: str | None = Field(None, max_length=4000, description="The category or text.")
     explanation: str = Field("", max_length=4000, description="Why; masked before it is stored.")
@@ -223,16 +225,20 @@ class FeedbackLog:
         sent = score.model_dump(exclude={"id", "source"}) | score.source.model_dump()
         content = hashlib.sha256(rfc8785.dumps(sent | {"key_id": key_id})).hexdigest()
         masked = {name: self._masked(sent[name]) for name in ("explanation", "string_value", "source_id")}
-        return sent | masked | {
-            "id": score.id or f"fb-{secrets.token_hex(12)}",
-            "content": content,
-            "created_at": self.clock(),
-            "key_id": key_id,
-            "model_version": response.version,
-            "trusted": trusted and score.source.source_type == "HUMAN",
-            "quarantine": "",
-            "consumed_by": "",
-        }  # fmt: skip
+        return (
+            sent
+            | masked
+            | {
+                "id": score.id or f"fb-{secrets.token_hex(12)}",
+                "content": content,
+                "created_at": self.clock(),
+                "key_id": key_id,
+                "model_version": response.version,
+                "trusted": trusted and score.source.source_type == "HUMAN",
+                "quarantine": "",
+                "consumed_by": "",
+            }
+        )
 
     def _masked(self, text: str | None) -> str | None:
         return self.mask(text)[0] if text else text  # a masker that raises stops the record: nothing is stored

@@ -117,3 +117,22 @@ def test_the_table_fits_80_columns_and_says_how_to_mend(monkeypatch: pytest.Monk
     assert max(cell_len(line) for line in text.splitlines()) <= 80
     assert "pip install x" in text
     assert "cannot run here yet" in text
+
+
+def test_without_a_registry_the_demo_still_runs_when_its_samples_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = Finding("registries", "pip", "fail", "does not answer (exit code 1)", "mend it")
+    monkeypatch.setattr(doctor, "answer", lambda *_: silent)
+    monkeypatch.setattr(doctor, "samples_here", lambda: False)
+    assert doctor.pip_registry().state == "fail"
+    monkeypatch.setattr(doctor, "samples_here", lambda: True)
+    assert doctor.pip_registry().state == "warn"
+
+
+def test_the_demo_samples_are_those_of_the_demo_recipe() -> None:
+    """Named in the doctor, because it must not need a recipe that reads well to say what is amiss."""
+    from sapwood.samples.table import samples
+
+    assert set(doctor.DEMO_SAMPLES) <= set(samples())
+    recipe = Path(__file__).parents[3] / "recipes" / "reviews.yaml"
+    named = {name for name in samples() if name in recipe.read_text(encoding="utf-8")}
+    assert named == set(doctor.DEMO_SAMPLES)

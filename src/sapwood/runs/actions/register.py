@@ -20,12 +20,12 @@ class Register(Action):
 
     model: str = Field("model", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Name in the model registry.")
 
-    def run(self, world: World, bundle: Bundle, model: Model, verdict: Report, parity: Report | None) -> dict[str, Any]:
+    def run(self, world: World, bundle: Bundle, source: Model, verdict: Report, parity: Report | None) -> dict[str, Any]:
         version = world.records.register(
-            self.model, bundle.digest, model.digest, verdict.digest, parity.digest if parity else "", world.run
+            self.model, bundle.digest, source.digest, verdict.digest, parity.digest if parity else "", world.run
         )
         world.say(f"{self.model} version {version.number} is bundle {bundle.short}")
-        rows = [["version", version.number], ["bundle", bundle.digest], ["model", model.digest], ["verdict", verdict.digest]]
+        rows = [["version", version.number], ["bundle", bundle.digest], ["model", source.digest], ["verdict", verdict.digest]]
         return {
             "title": f"Registered {self.model} version {version.number}",
             "summary": f"Bundle {bundle.short} is version {version.number} of {self.model}.",

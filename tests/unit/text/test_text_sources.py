@@ -1,0 +1,182 @@
+"""Sources are read as what they say they are, or refused with the place of the fault."""
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from sapwood.errors import InputError
+from sapwood.text import decode, rows
+from sapwood.text.readers import desegment, read, untag
+from sapwood.text.sources import Source, faults, fingerprint
+
+adapt = TypeAdapter(Source).validate_python
+
+
+def rows_of(workspace: Path, skipped: Counter[str] | None = None, size: int = 4096, **spec):
+    source = adapt({"name": "s", **spec})
+    return [row for batch in read(source, workspace, print, skipped, size) for row in batch]
+
+
+def texts(workspace: Path, **spec) -> list[str]:
+    return [row["text"] for row in rows_of(workspace, **spec)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_lines_in_either_encoding_give_the_same_documents(tmp_path, encoding):
+    (tmp_path / "a.txt").write_text("这本书很好看\r\n\n房间太小了 and noisy\n", encoding=encoding, newline="")
+    skipped: Counter[str] = Counter()
+    found = rows_of(tmp_path, skipped, kind="lines", path="a.txt", label="bad", license="CC0", language="zh")
+    assert [row["text"] for row in found] == ["这本书很好看", "房间太小了 and noisy"]
+    assert skipped == {"blank": 1}
+    assert json.loads(found[0]["meta"]) == {"label": "bad"}
+    assert found[1]["id"] == rows.document_id("s", "3")
+    assert found[0]["collected_at"].endswith("+00:00")
+    assert (found[0]["license"], found[0]["language"]) == ("CC0", "zh")
+
+
+def test_tagged_and_segmented_text_is_joined_as_its_script_is_written():
+    assert untag("[中央/n 人民/n 电台/n]nt  用/p  Windows/nx  NT/nx  １/m  ／/w  2/m") == "中央人民电台用Windows NT１／2"
+    assert desegment("我 买 iPhone 15 pro 手机") == "我买iPhone 15 pro手机"
+
+
+def test_a_dialogue_line_becomes_one_turn_a_line_without_its_label(tmp_path):
+    (tmp_path / "d.txt").write_text("1\t什么 时候 发货\t在 的 客官<s>好 的\n")
+    assert texts(tmp_path, kind="lines", path="d.txt", format="segmented", skip_columns=1, turns=["\t", "<s>"]) == ["什么时候发货\n在的客官\n好的"]
+
+
+def test_csv_and_jsonl_carry_text_label_and_id(tmp_path):
+    (tmp_path / "a.csv").write_text('n,text,mood\n7,"a, b\nc",good\n8,d,\n')
+    (tmp_path / "a.jsonl").write_text('{"n": 7, "text": "a, b\\nc", "mood": "good"}\n\n{"n": 8, "text": "d", "mood": ""}\n')
+    one = rows_of(tmp_path, kind="csv", path="a.csv", label_column="mood", id_column="n")
+    two = rows_of(tmp_path, kind="jsonl", path="a.jsonl", label_field="mood", id_field="n")
+    columns = ("id", "text", "meta")
+    assert [[row[c] for c in columns] for row in one] == [[row[c] for c in columns] for row in two]
+    assert one[0]["text"] == "a, b\nc"
+    assert [rows.meta(row) for row in one] == [{"label": "good"}, {}]
+
+
+def test_sqlite_rows_come_in_the_order_of_their_id_with_their_title(tmp_path):
+    with sqlite3.connect(tmp_path / "a.db") as db:
+        db.execute('CREATE TABLE "odd ""name" (id INTEGER, body TEXT, law TEXT, no TEXT)')
+        db.executemany('INSERT INTO "odd ""name" VALUES (?,?,?,?)', [(2, "二", "法", "第二条"), (1, "一", "法", None), (3, None, "法", "x")])
+    db.close()
+    skipped: Counter[str] = Counter()
+    found = rows_of(tmp_path, skipped, kind="sqlite", path="a.db", table='odd "name', text_column="body", title_columns=["law", "no"])
+    assert [row["text"] for row in found] == ["法\n一", "法 第二条\n二"]
+    assert rows.meta(found[1]) == {"title": "法 第二条"}
+    assert skipped == {"blank": 1}
+
+
+def test_files_are_one_document_each_and_links_are_not_followed(tmp_path):
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "in" / "b.md").write_text("# two\r\n")
+    (tmp_path / "in" / "sub" / "a.txt").write_text("one")
+    (tmp_path / "in" / "c.pdf").write_text("no")
+    (tmp_path / "secret.txt").write_text("secret")
+    os.symlink(tmp_path / "secret.txt", tmp_path / "in" / "link.txt")
+    assert texts(tmp_path, kind="files", path="in") == ["# two\n", "one"]
+    assert texts(tmp_path, kind="files", path="in", glob="sub/*") == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("body", "spec", "fault"),
+    [
+        (b"", {}, "the file is empty"),
+        (b"ok\nbad\0", {}, "line 2, byte 6: a NUL byte"),
+        (b"ok\ncaf\xe9\n", {}, "line 2, byte 6: neither UTF-8 nor GB18030"),
+        ("这是很长的一行正常的中文文字\n".encode() + b"\xff\n", {}, "line 2, byte 43"),
+        ("x".encode("utf-16"), {}, "UTF-16"),
+        (b"text\na,b\n", {"kind": "csv"}, "line 2 has 2 columns, the header has 1"),
+        (b'text\n"a\n', {"kind": "csv"}, "unexpected end of data"),
+        (b"body\na\n", {"kind": "csv"}, "no column 'text'"),
+        (b"i,text\n1,a\n1,b\n", {"kind": "csv", "id_column": "i"}, "the id '1' is used twice"),
+        (b'{"text": "a"}\n{"text": \n', {"kind": "jsonl"}, "line 2 is no JSON"),
+        (b"[1]\n", {"kind": "jsonl"}, "line 1 is no JSON object"),
+        (b'{"body": "a"}\n', {"kind": "jsonl"}, "line 1: no key 'text'"),
+        (b'{"text": 5}\n', {"kind": "jsonl"}, "is not a string"),
+        (b"no database, but long enough to look at", {"kind": "sqlite", "table": "t"}, "not a readable SQLite file"),
+        (b"one\n", {"skip_columns": 1}, "line 1 has 1 columns"),
+    ],
+)
+def test_a_fault_names_the_file_and_the_place(tmp_path, body, spec, fault):
+    (tmp_path / "f").write_bytes(body)
+    with pytest.raises(InputError, match=r"^f: ") as raised:
+        texts(tmp_path, **{"kind": "lines", "path": "f", **spec})
+    assert fault in raised.value.what
+    assert raised.value.next_step
+
+
+def test_a_line_over_the_limit_is_refused_unread(tmp_path):
+    with (tmp_path / "f").open("wb") as out:
+        out.write(b"short\n")
+        out.truncate(50)
+    (tmp_path / "g").write_bytes(b"short\n" + b"x" * 40)
+    with pytest.raises(InputError, match="line 2 is longer than 10 bytes"):
+        decode.encoding_of(tmp_path / "g", longest_line=10)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "missing.txt", "link.txt", "folder"])
+def test_a_path_must_be_a_file_inside_the_workspace(tmp_path, path):
+    workspace = tmp_path / "w"
+    (workspace / "folder").mkdir(parents=True)
+    (tmp_path / "out.txt").write_text("x")
+    os.symlink(tmp_path / "out.txt", workspace / "link.txt")
+    source = adapt({"kind": "lines", "name": "s", "path": path})
+    assert len(faults([source], workspace)) == 1
+    with pytest.raises(InputError):
+        list(read(source, workspace, print))
+
+
+@pytest.mark.parametrize("spec", [{}, {"path": "a", "sample": "b", "file": "c"}, {"sample": "china-law"}, {"path": "a", "tpye": 1}])
+def test_a_source_says_exactly_one_place_and_no_unknown_field(spec):
+    with pytest.raises(ValidationError):
+        adapt({"kind": "lines", "name": "s", **spec})
+
+
+def test_faults_tell_double_names_and_unknown_samples(tmp_path):
+    specs = [{"kind": "lines", "name": "a", "sample": s, "file": "x"} for s in ("china-law", "chinalaw")]
+    found = faults([adapt(spec) for spec in specs], tmp_path)
+    assert len(found) == 3
+    assert "its files are laws.db" in found[1]
+    assert "did you mean china-law?" in found[2]
+
+
+def test_the_fingerprint_follows_the_content_only(tmp_path):
+    (tmp_path / "in").mkdir()
+    file = tmp_path / "in" / "a.txt"
+    file.write_text("one")
+    specs = [adapt({"kind": "lines", "name": "a", "path": "in/a.txt"}), adapt({"kind": "files", "name": "b", "path": "in"})]
+    before = [fingerprint(spec, tmp_path) for spec in specs]
+    os.utime(file, (1, 1))
+    assert [fingerprint(spec, tmp_path) for spec in specs] == before
+    file.write_text("two")
+    assert all(new != old for new, old in zip([fingerprint(s, tmp_path) for s in specs], before, strict=True))
+
+
+@given(words=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=30), min_size=1, max_size=20), size=st.integers(1, 7))
+def test_documents_do_not_change_with_the_batch_size(tmp_path_factory, words, size):
+    folder = tmp_path_factory.mktemp("w")
+    (folder / "f").write_text("start\n" + "\n".join(words), encoding="utf-8", newline="")
+    spec = {"kind": "lines", "path": "f", "limit": 9}
+    assert rows_of(folder, size=size, **spec) == rows_of(folder, **spec)
+
+
+def test_streamed_rows_have_the_bytes_of_rows_written_whole(tmp_path, monkeypatch):
+    from sapwood.text import writer
+
+    made = [rows.document("s", str(i), f"text {i}") for i in range(20_000)]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    rows.write(tmp_path / "a", rows.table(made))
+    with writer.Writer(tmp_path / "b") as out:
+        for at in range(0, len(made), 777):
+            out.add(made[at : at + 777])
+    assert (tmp_path / "a" / rows.FILE).read_bytes() == (tmp_path / "b" / rows.FILE).read_bytes()
+    assert out.count == 20_000
