@@ -38,48 +38,12 @@ def trace(
 
 def _up(store: LocalStore, what: str, most: int) -> dict[str, Any] | None:
     """The story of a response, version or artifact; None when it is none of these."""
-    from sapwood.artifact import Bundle
-    from sapwood.errors import NotFound
     from sapwood.runs import trace as lineage
-    from sapwood.watching.log import ResponseLog
 
     story: dict[str, Any] = {"asked": what}
-    if what.startswith("resp-"):
-        answer = ResponseLog(store.engine).get(what)
-        story["response"] = {
-            "id": answer.id,
-            "model": answer.model,
-            "version": answer.version,
-            "revision": answer.revision,
-            "label": answer.label,
-            "score": round(answer.output[0].score, 4),
-            "text": answer.text,
-        }
-        artifact: Artifact = Bundle(answer.bundle)
-    else:
-        name, _, number = what.partition("@")
-        if name in store.records.names():
-            versions = store.records.versions(name)
-            chosen = (
-                next((v for v in versions if str(v.number) == number), None)
-                if number
-                else store.records.alias(name, "champion") or versions[-1]
-            )
-            if chosen is None:
-                raise NotFound(f"{name} has no version {number}", f"it has {', '.join(str(v.number) for v in versions)}")
-            story["version"] = {
-                "model": name,
-                "version": chosen.number,
-                "bundle": chosen.bundle,
-                "source_model": chosen.model,
-                "run": chosen.run,
-            }
-            artifact = Bundle(chosen.bundle)
-        else:
-            try:
-                artifact = store.find(what)
-            except NotFound:
-                return None
+    artifact = _start(store, what, story)
+    if artifact is None:
+        return None
     story["artifact"] = str(artifact)
     story["made_by"] = [
         {
@@ -101,6 +65,31 @@ def _up(store: LocalStore, what: str, most: int) -> dict[str, Any] | None:
         for h in lineage.held(store, artifact)
     ]
     return story
+
+
+def _start(store: LocalStore, what: str, story: dict[str, Any]) -> Artifact | None:
+    """The artifact that the words name; what a response or version is goes into the story."""
+    from sapwood.artifact import Bundle
+    from sapwood.errors import NotFound
+    from sapwood.watching.log import ResponseLog
+
+    name, _, number = what.partition("@")
+    if what.startswith("resp-"):
+        answer = ResponseLog(store.engine).get(what)
+        fields = ("id", "model", "version", "revision", "label", "text")
+        story["response"] = {field: getattr(answer, field) for field in fields} | {"score": round(answer.output[0].score, 4)}
+        return Bundle(answer.bundle)
+    if name in store.records.names():
+        versions = store.records.versions(name)
+        chosen = next((v for v in versions if str(v.number) == number), None) if number else store.records.alias(name, "champion") or versions[-1]
+        if chosen is None:
+            raise NotFound(f"{name} has no version {number}", f"it has {', '.join(str(v.number) for v in versions)}")
+        story["version"] = {"model": name, "version": chosen.number, "bundle": chosen.bundle, "source_model": chosen.model, "run": chosen.run}
+        return Bundle(chosen.bundle)
+    try:
+        return store.find(what)
+    except NotFound:
+        return None
 
 
 def _down(store: LocalStore, identifier: str) -> dict[str, Any]:

@@ -66,8 +66,9 @@ def classifier(folder: Path, labels: Sequence[str], seed: int, precision: str = 
     config.problem_type = "single_label_classification"
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+    options = {"config": config, "dtype": torch.float32, "attn_implementation": attention(precision)}
     with seeded(seed), quiet():
-        return AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation=attention(precision))
+        return AutoModelForSequenceClassification.from_pretrained(folder, **options)
 
 
 def save_model(folder: Path, model: Any, tokenizer_folder: Path, card: Card) -> None:

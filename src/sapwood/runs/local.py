@@ -195,7 +195,8 @@ def _act(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact, 
     params, records = step.params, context.store.records
     assert isinstance(params, Action)
     key = step_key(step, arguments, after=after)
-    known = records.action(key)
+    recorded = records.action(key)
+    known = recorded["result"] if recorded else None
     state, seconds = "already done", 0.0
     if known is None:
         _emit(context, step, "running")

@@ -64,7 +64,7 @@ def _sections(store: LocalStore, step: Mapping[str, Any]) -> Iterator[Section]:
     if step.get("action"):
         known = store.records.action(step["key"])
         if known is not None:
-            yield Section(step["step"], step["name"], state, step["seconds"], "", known)
+            yield Section(step["step"], step["name"], state, step["seconds"], "", known["result"])
         return
     result = store.result(step["key"])
     for name in step["outputs"].values():

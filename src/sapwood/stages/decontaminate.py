@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Generic, NamedTuple
 
 from pydantic import Field
 
 from sapwood.artifact import Documents, Examples, Report
-from sapwood.stage import Stage, Work
+from sapwood.stage import Rows, Stage, Work
 
 
-class Decontaminated(NamedTuple):
-    kept: Documents
-    dropped: Documents
+class Decontaminated(NamedTuple, Generic[Rows]):
+    kept: Rows
+    dropped: Rows
     report: Report
 
 
@@ -29,7 +29,7 @@ class Decontaminate(Stage):
         0.8, gt=0, le=1, description="Share of an evaluation text's 5-word or 5-character runs that a document may not hold."
     )
 
-    def run(self, work: Work, documents: Documents, against: list[Documents | Examples]) -> Decontaminated:
+    def run(self, work: Work, documents: Rows, against: list[Documents | Examples]) -> Decontaminated[Rows]:
         from sapwood import report
         from sapwood.text import contamination, rows
 
@@ -45,6 +45,5 @@ class Decontaminate(Stage):
         told = contamination.told(table, sets, found)
         report.write(folders["report"], "Decontamination", told.summary, told.data, told.blocks)
         work.say(told.summary)
-        return Decontaminated(
-            work.put(Documents, folders["kept"]), work.put(Documents, folders["dropped"]), work.put(Report, folders["report"])
-        )
+        kind = type(documents)
+        return Decontaminated(work.put(kind, folders["kept"]), work.put(kind, folders["dropped"]), work.put(Report, folders["report"]))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sapwood.models.train import Plan, Progress
 
 
+SCORES = ("accuracy", "macro_f1", "log_loss")
+
+
 class Rows(NamedTuple):
     """Encoded texts and their class numbers."""
 
@@ -76,7 +79,7 @@ class Finetune(Stage):
         """The new model's card. A classifier continues with its own labels; others take those of the training examples."""
         from sapwood.text import rows
 
-        found = sorted(set(rows.read(work.path(train), ["label"])["label"].to_pylist()))
+        found = sorted({str(label) for label in rows.read(work.path(train), ["label"])["label"].to_pylist()})
         if start.task == "classification" and (strange := sorted(set(found) - set(start.labels))):
             raise InputError(
                 f"train has labels {', '.join(strange)}, which {start.name} does not know ({', '.join(start.labels)})",
@@ -85,7 +88,7 @@ class Finetune(Stage):
         if len(found) < 2 and start.task != "classification":
             raise InputError(f"train has {len(found)} label, a classifier needs two or more", "give examples of every class")
         if self.max_tokens > start.max_tokens:
-            raise InputError(f"max_tokens {self.max_tokens} is more than the model's {start.max_tokens}", f"set max_tokens to {start.max_tokens}")
+            raise InputError(f"max_tokens {self.max_tokens} is over the model's {start.max_tokens}", f"set it to {start.max_tokens} or less")
         return start.model_copy(
             update={
                 "name": self.name,
@@ -123,7 +126,8 @@ class Finetune(Stage):
         with work.progress("fine-tune", plan.steps, "steps") as meter:
             evaluate = (lambda m: scores(m, judged, fill, precision)) if judged else None
             calls = train.Calls(work.log, meter.advance, work.stopping, evaluate)
-            progress = train.train(net, source, objectives.classification(self.label_smoothing), plan, work.seed, work.scratch / "checkpoints", calls)
+            objective, home = objectives.classification(self.label_smoothing), work.scratch / "checkpoints"
+            progress = train.train(net, source, objective, plan, work.seed, home, calls)
         took = perf_counter() - started
         work.say(f"{len(taught.ids) * progress.step / a_pass / took:,.1f} examples a second with evaluations, {took:.0f} s")
         return progress, plan
@@ -152,12 +156,12 @@ def _rows(work: Work, tokenizer: Any, examples: Examples, card: Card, port: str)
 
     table = rows.read(work.path(examples), ["text", "label"])
     numbers = {label: i for i, label in enumerate(card.labels)}
-    labels = table["label"].to_pylist()
+    labels = [str(label) for label in table["label"].to_pylist()]
     if not labels:
         raise InputError(f"{port} holds no examples", "see the report of the step that made it")
-    if strange := sorted({str(label) for label in labels if label not in numbers}):
+    if strange := sorted({label for label in labels if label not in numbers}):
         raise InputError(f"{port} has labels {', '.join(strange)}; the model's are {', '.join(card.labels)}", "relabel the examples")
-    ids = texts.encode(tokenizer, table["text"].to_pylist(), card.prefix, card.max_tokens)
+    ids = texts.encode(tokenizer, [str(text) for text in table["text"].to_pylist()], card.prefix, card.max_tokens)
     return Rows(ids, np.asarray([numbers[label] for label in labels], dtype=np.int64))
 
 
@@ -181,12 +185,12 @@ def _summary(progress: Progress, net: Any, examples: int, plan: Plan, card: Card
     }
     columns = ("epoch", "step", "accuracy", "macro-F1", "log loss", "kept")
     cells = [
-        [i + 1, int(s["step"]), *(round(s[n], 4) for n in ("accuracy", "macro_f1", "log_loss")), "kept" if s["step"] == progress.best_step else ""]
-        for i, s in enumerate(progress.scores)
+        [number, int(s["step"]), *(round(s[name], 4) for name in SCORES), "kept" if s["step"] == progress.best_step else ""]
+        for number, s in enumerate(progress.scores, start=1)
     ]
     curves = {name: [(p["step"], p[name]) for p in progress.points] for name in ("loss", "accuracy")}
     blocks = [
-        report.text(f"{free:,} of {total:,} weights were trained on {examples:,} examples, in {card.precision}, at a peak rate of {plan.lr:g}."),
+        report.text(f"{free:,} of {total:,} weights were trained on {examples:,} examples in {card.precision}; peak rate {plan.lr:g}."),
         report.lines("Training", "step", "value", curves, "Means between two points, with dropout and smoothing."),
     ]
     if cells:

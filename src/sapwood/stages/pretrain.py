@@ -55,7 +55,8 @@ class Pretrain(Stage):
 
     def estimate(self, bytes_in: int) -> Estimate:
         weights = 12 * self.layers * self.width**2
-        return Estimate(20 + 8 * weights * self.steps * self.batch_tokens / 250e9, 1_500_000_000 + 4 * bytes_in + 20 * weights, 60 * weights)
+        products = 8 * weights * self.steps * self.batch_tokens
+        return Estimate(20 + products / 250e9, 1_500_000_000 + 4 * bytes_in + 20 * weights, 60 * weights)
 
     def run(self, work: Work, documents: list[Documents | Examples], tokenizer: Tokenizer) -> Pretrained:
         from sapwood.models import architectures, predict, texts
@@ -69,7 +70,7 @@ class Pretrain(Stage):
         config = architectures.bert(special.vocab, self.layers, self.width, self.heads, self.max_tokens, self.dropout, special.pad)
         net = architectures.pretraining_model(config, work.seed, precision)
         progress = self._train(work, net, sides, precision)
-        card = Card(name=self.name, task="masked-lm", max_tokens=self.max_tokens, method="pretrain:masked-lm+next-sentence", precision=precision)
+        card = Card(name=self.name, task="masked-lm", max_tokens=self.max_tokens, method="pretrain", precision=precision)
         folder = work.new("model")
         architectures.save_model(folder, net, work.path(tokenizer), card)
         return Pretrained(work.put(Model, folder), _report(work, card, progress, sides, net))
@@ -84,9 +85,7 @@ class Pretrain(Stage):
         for digest, text in _texts(work, documents):
             (aside if int(digest[:8], 16) < self.held_out * 2**32 else taught).append(text)
         if len(aside) < 2:
-            raise InputError(
-                f"{len(aside)} of {len(taught) + len(aside)} documents would be held out, two are needed", "give more documents, or raise held_out"
-            )
+            raise InputError(f"{len(aside)} of {len(taught) + len(aside)} documents are held out, two are needed", "raise held_out")
         special = _special(words, pad_id(words))
         rows = max(1, self.batch_tokens // self.max_tokens)
         with work.progress("read documents", 2, "sides") as meter:
@@ -135,19 +134,19 @@ def _texts(work: Work, documents: list[Documents | Examples]) -> Iterator[tuple[
     for artifact in documents:
         for batch in rows.batches(work.path(artifact)):
             for text in batch.column("text").to_pylist():
-                yield rows.text_digest(text), text
+                yield rows.text_digest(str(text)), str(text)
 
 
 def _special(words: Any, pad: int) -> SpecialTokens:
     from sapwood.models.sources import SpecialTokens
 
-    found = []
-    for names in (("[CLS]", "<s>"), ("[SEP]", "</s>"), ("[MASK]", "<mask>")):
-        number = next((n for name in names if (n := words.token_to_id(name)) is not None), None)
-        if number is None:
+    def number(*names: str) -> int:
+        found = [n for name in names if (n := words.token_to_id(name)) is not None]
+        if not found:
             raise InputError(f"the tokenizer has no {names[0]} token", "make one with the tokenize stage")
-        found.append(number)
-    return SpecialTokens(*found, pad=pad, vocab=words.get_vocab_size())
+        return int(found[0])
+
+    return SpecialTokens(number("[CLS]", "<s>"), number("[SEP]", "</s>"), number("[MASK]", "<mask>"), pad, words.get_vocab_size())
 
 
 def mean_tokens(source: MaskedPairs) -> float:
@@ -185,7 +184,8 @@ def baseline(sides: Sides) -> dict[str, float]:
     steps = min(source.steps(0, 0), -(-HELD_OUT_WINDOWS // source.rows))
     truth = np.concatenate([batch.targets["tokens"].numpy() for index in range(steps) for batch in source.at(0, 0, index)])
     chances = counts[truth] / counts.sum()
-    return {"mlm": float(-np.log(chances).mean()), "mlm_accuracy": float((truth == counts.argmax()).mean()), "nsp": float(np.log(2)), "nsp_accuracy": 0.5}
+    words = {"mlm": float(-np.log(chances).mean()), "mlm_accuracy": float((truth == counts.argmax()).mean())}
+    return {**words, "nsp": float(np.log(2)), "nsp_accuracy": 0.5}
 
 
 def _report(work: Work, card: Any, progress: Progress, sides: Sides, net: Any) -> Report:
@@ -207,12 +207,13 @@ def _report(work: Work, card: Any, progress: Progress, sides: Sides, net: Any) -
         "baseline": chance,
     }
     names = {"loss": "L = L_MLM + L_NSP", "mlm": "L_MLM, masked words", "nsp": "L_NSP, next sentence"}
-    curves = {f"{title}, {side}": [(p["step"], p[name]) for p in points] for name, title in names.items() for side, points in _both(progress)}
+    measured = (("train", progress.points), ("held out", progress.scores))
+    curves = {f"{title}, {side}": [(p["step"], p[name]) for p in points] for name, title in names.items() for side, points in measured}
     told = {"mlm_accuracy": "masked words right", "nsp_accuracy": "next sentences right", "mlm": "L_MLM", "nsp": "L_NSP"}
     cells = [[title, round(last[name], 4), round(chance[name], 4)] for name, title in told.items()]
     note = f"On {int(last['masked']):,} masked tokens and {int(last['pairs']):,} pairs of documents that were set aside."
     blocks = [
-        report.text(f"{data['documents']:,} documents with {data['tokens']:,} tokens; {data['left_out']:,} of a single sentence could not be used."),
+        report.text(f"{data['documents']:,} documents with {data['tokens']:,} tokens; {corpus.left_out:,} of a single sentence were left out."),
         report.lines("Losses", "step", "nats", curves, "Each term is normalised by its own trained tokens or pairs."),
         report.table("Held out", ("measure", "model", "without reading"), cells, note),
     ]
@@ -220,7 +221,3 @@ def _report(work: Work, card: Any, progress: Progress, sides: Sides, net: Any) -
     right = f"{last['mlm_accuracy']:.1%} of masked words and {last['nsp_accuracy']:.1%} of next sentences right on documents set aside"
     report.write(folder, f"Pretraining of {card.name}", f"{progress.step} steps; {right}.", data, blocks)
     return work.put(Report, folder)
-
-
-def _both(progress: Progress) -> tuple[tuple[str, list[dict[str, float]]], ...]:
-    return (("train", progress.points), ("held out", progress.scores))

@@ -56,7 +56,13 @@ class Select(Stage):
             for model, name, score, size in ranked
         ]
         winner, name, score, _ = ranked[0]
-        data = {"winner": winner.digest, "scores": {model.digest: one for model, _, one, _ in ranked}, "n": score["n"], "precision": "fp32"}
+        data = {
+            "winner": winner.digest,
+            "systems": {model.digest: called for model, called, _, _ in ranked},
+            "scores": {model.digest: one for model, _, one, _ in ranked},
+            "n": score["n"],
+            "precision": "fp32",
+        }
         columns = ["model", "digest", "macro-F1", "accuracy", "log-loss", "MB"]
         summary = f"{name} ({winner.short}) wins of {len(ranked)}: macro-F1 {shown(score['macro_f1'])} on {score['n']} dev rows"
         folder = work.new("report")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sapwood.artifact import Documents, Examples, Report
 from sapwood.stage import Rows, Stage, Work
 
-TRIES = 5
+TRIES = 2  # the second is made from every pair the proof found, so it cannot cross
 
 
 class Ratios(BaseModel):

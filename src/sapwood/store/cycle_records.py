@@ -111,7 +111,7 @@ class CycleRecords:
 def _find(connection: Connection, id: str) -> Cycle:
     row = connection.execute(select(cycles).where(cycles.c.id == id)).first()
     if row is None:
-        raise NotFound(f"no cycle {id}", "see them: sapwood cycles")
+        raise NotFound(f"no cycle {id}", "see them: sapwood cycle")
     return _cycle(row)
 
 

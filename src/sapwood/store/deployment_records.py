@@ -67,7 +67,7 @@ class DeploymentRecords:
         try:
             with self._engine.begin() as connection:
                 if connection.execute(known).first() is None:
-                    raise NotFound(f"{name} has no revision {revision}", "see them: sapwood models")
+                    raise NotFound(f"{name} has no revision {revision}", "see them: sapwood show NAME")
                 values = {"name": name, "revision": revision, "gateway": gateway, "created": time.time()}
                 connection.execute(insert(acknowledgements).values(**values))
         except IntegrityError:
@@ -98,7 +98,7 @@ def _checked_route(name: str, route: Mapping[str, Json]) -> dict[str, Json]:
     if set(route) - {"version", "share", "role"} or role not in ROLES:
         raise InputError(f"deployment {name}: {dict(route)} is no route", f"a route has version, share and role ({', '.join(ROLES)})")
     if not isinstance(version, int) or isinstance(version, bool):
-        raise InputError(f"deployment {name}: version {version!r} is not a number", "versions are numbered: sapwood models")
+        raise InputError(f"deployment {name}: version {version!r} is not a number", "versions are numbered: sapwood show NAME")
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
         raise InputError(f"deployment {name}: share {share!r} is not between 0 and 1")
     return {"version": version, "share": float(share), "role": role}

@@ -127,5 +127,5 @@ def find_version(connection: Connection, name: str, number: int) -> Version:
     """One version inside a transaction, or `NotFound`."""
     row = connection.execute(select(versions).where(versions.c.name == name, versions.c.number == number)).first()
     if row is None:
-        raise NotFound(f"model {name} has no version {number}", "see them: sapwood models")
+        raise NotFound(f"model {name} has no version {number}", "see them: sapwood show NAME")
     return Version(**row._mapping)

@@ -74,7 +74,7 @@ class RunRecords:
         if values:
             with self._engine.begin() as connection:
                 if connection.execute(update(runs).where(runs.c.id == run).values(**values)).rowcount == 0:
-                    raise NotFound(f"no run {run}", "see them: sapwood runs")
+                    raise NotFound(f"no run {run}", "see them: sapwood show")
         return self.run(run)
 
     def run(self, prefix: str = LATEST) -> Run:
@@ -86,7 +86,7 @@ class RunRecords:
             found = connection.execute(query).all()
         exact = [row for row in found if row.id == prefix]
         if not found or not prefix:
-            raise NotFound("no run yet" if prefix == LATEST else f"no run {prefix!r}", "see them: sapwood runs")
+            raise NotFound("no run yet" if prefix == LATEST else f"no run {prefix!r}", "see them: sapwood show")
         if prefix != LATEST and len(found) > 1 and not exact:
             raise InputError(f"several runs start with {prefix}", "give more characters")
         return _run(exact[0] if exact else found[0])

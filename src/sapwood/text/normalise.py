@@ -28,6 +28,9 @@ EDGES = re.compile("[ \u3000]+(?=\n)|(?<=\n)\u3000+")
 LINES = re.compile("\n{3,}")
 
 
+MOST_PASSES = 8
+
+
 class Normal(NamedTuple):
     """`steps` that changed the text, in order: line ends, mojibake, composed, controls, spaces."""
 
@@ -36,14 +39,22 @@ class Normal(NamedTuple):
 
 
 def normalise(text: str) -> Normal:
-    """Idempotent. Line breaks and indentation of code stay; runs of blanks inside a line become one space."""
-    steps: list[str] = []
-    for name, step in STEPS:
-        changed = step(text)
-        if changed != text:
-            steps.append(name)
-            text = changed
-    return Normal(text, tuple(steps))
+    """Line breaks and indentation of code stay; runs of blanks inside a line become one space.
+
+    Idempotent: a text that was mended is looked at again, since a removed control may uncover more mojibake.
+    """
+    done: list[str] = []
+    for _ in range(MOST_PASSES):
+        steps = []
+        for name, step in STEPS:
+            changed = step(text)
+            if changed != text:
+                steps.append(name)
+                text = changed
+        done += [name for name in steps if name not in done]
+        if not set(steps) - {"spaces", "line ends"}:
+            break
+    return Normal(text, tuple(done))
 
 
 def _line_ends(text: str) -> str:

@@ -26,7 +26,7 @@ NOWHERE = -1
 
 class Crossings(NamedTuple):
     """`exact`: distinct texts in more than one part; `near`: pairs of different texts in different parts at or over the threshold.
-    `left`, `right` are rows of those pairs."""
+    `left`, `right` are the rows of all near pairs, also of those on one side."""
 
     exact: int
     near: int
@@ -93,14 +93,14 @@ def crossings(shingled: Shingles, part: Array, threshold: float) -> Crossings:
     side = np.array([min(sides[row]) for row in firsts.tolist()], dtype=np.int64)
     distinct = overlaps.subset(shingled, firsts)
     pairs = overlaps.similar_pairs(distinct, distinct, threshold, LEAST)
-    across = (pairs.left < pairs.right) & (side[pairs.left] != side[pairs.right])
-    return Crossings(
-        sum(len(found) > 1 for found in sides.values()), int(across.sum()), firsts[pairs.left[across]], firsts[pairs.right[across]]
-    )
+    once = pairs.left < pairs.right
+    left, right = pairs.left[once], pairs.right[once]
+    across = int((side[left] != side[right]).sum())
+    return Crossings(sum(len(found) > 1 for found in sides.values()), across, firsts[left], firsts[right])
 
 
 def rejoined(cluster: Array, found: Crossings) -> Array:
-    """The clusters with the crossing pairs linked, for another try."""
+    """The clusters with every near pair linked: a split of these has no crossing."""
     rows = np.arange(len(cluster))
     return linked(len(cluster), np.concatenate([rows, found.left]), np.concatenate([cluster, found.right]))
 

@@ -12,8 +12,9 @@ Training is deterministic: the same texts in the same order give the same bytes.
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -73,7 +74,11 @@ def train(texts: Iterable[str], kind: Kind = "bpe", vocab_size: int = 8000, min_
 
     Raises `InputError` when there is no text. The vocabulary is smaller than asked when the text does not hold enough.
     """
-    tokenizer, trainer = _parts(kind, vocab_size, min_frequency)
+    if kind == "wordpiece":
+        texts = list(texts)
+        tokenizer, trainer = _wordpiece(texts, vocab_size, min_frequency)
+    else:
+        tokenizer, trainer = _bpe(vocab_size, min_frequency)
     seen = False
 
     def given() -> Iterator[str]:
@@ -85,37 +90,48 @@ def train(texts: Iterable[str], kind: Kind = "bpe", vocab_size: int = 8000, min_
     tokenizer.train_from_iterator(given(), trainer)
     if not seen:
         raise InputError("there is no text to train a tokenizer on", "check what the steps before it dropped")
+    stored = json.loads(tokenizer.to_str())
+    stored["added_tokens"] = [token for token in stored["added_tokens"] if token["content"] in SPECIAL]
+    tokenizer = Tokenizer.from_str(json.dumps(stored, ensure_ascii=False))
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", ends)
     return tokenizer
 
 
-def _parts(kind: Kind, vocab_size: int, min_frequency: int) -> tuple[Tokenizer, Any]:
-    units = pre_tokenizers.Split(Regex(UNITS), "isolated")
-    if kind == "bpe":
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([units, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-        tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer: Any = trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            min_frequency=min_frequency,
-            special_tokens=list(SPECIAL),
-            initial_alphabet=sorted(alphabet),
-            show_progress=False,
-        )
-    else:
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=200))
-        tokenizer.normalizer = normalizers.NFC()
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.decoder = decoders.WordPiece()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=vocab_size,
-            min_frequency=min_frequency,
-            special_tokens=list(SPECIAL),
-            limit_alphabet=vocab_size // 2,
-            show_progress=False,
-        )
+def _bpe(vocab_size: int, min_frequency: int) -> tuple[Tokenizer, Any]:
+    bytelevel = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(UNITS), "isolated"), bytelevel])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    return tokenizer, trainer
+
+
+def _wordpiece(texts: Sequence[str], vocab_size: int, min_frequency: int) -> tuple[Tokenizer, Any]:
+    """The library numbers `##x` pieces in the order of a hash table. Given beforehand as special tokens (made ordinary in `train`) they
+    have fixed numbers, and training becomes deterministic. At most half of the vocabulary goes to single characters."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=200))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update("".join(unicodedata.normalize("NFC", text).split()))
+    kept = sorted(sorted(counts, key=lambda c: (-counts[c], c))[: vocab_size // 4])
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=[*SPECIAL, *(f"##{c}" for c in kept)],
+        initial_alphabet=kept,
+        limit_alphabet=len(kept),
+        show_progress=False,
+    )
     return tokenizer, trainer
 
 
@@ -131,7 +147,7 @@ def save(tokenizer: Tokenizer, folder: Path, max_tokens: int) -> None:
 
 
 def fertility(tokenizer: Tokenizer, texts: Iterable[tuple[str, str]]) -> list[Fertility]:
-    """One row for each language of the (language, text) pairs, sorted. No special tokens are counted; line ends and spaces are characters."""
+    """One row for each language of the (language, text) pairs, sorted. Special tokens are left out; spaces are characters."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     unknown = tokenizer.token_to_id("[UNK]")
     for language, text in texts:

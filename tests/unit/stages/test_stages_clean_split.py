@@ -34,7 +34,10 @@ def work(tmp_path):
 
 
 def stored(work, lines, kind=Examples, source="shop"):
-    made = [{**rows.document(source, str(i), text, meta={"domain": "a" if i % 3 else "b"}), "label": label} for i, (text, label) in enumerate(lines)]
+    made = [
+        {**rows.document(source, str(i), text, meta={"domain": "a" if i % 3 else "b"}), "label": label}
+        for i, (text, label) in enumerate(lines)
+    ]
     folder = work.new("rows")
     rows.write(folder, rows.table(made, rows.EXAMPLES if kind is Examples else rows.DOCUMENTS))
     return work.put(kind, folder)
@@ -76,7 +79,9 @@ def test_languages_have_their_own_limits(work):
 
 
 def test_a_split_keeps_copies_on_one_side_and_tells_what_a_plain_one_leaks(work):
-    lines = [(f"{GOOD}编号{chr(0x4E00 + 37 * i)}{chr(0x5E00 + 11 * i)}与众不同的一条评论内容{i}", "pos" if i % 2 else "neg") for i in range(60)]
+    lines = [
+        (f"{GOOD}编号{chr(0x4E00 + 37 * i)}{chr(0x5E00 + 11 * i)}与众不同的一条评论内容{i}", "pos" if i % 2 else "neg") for i in range(60)
+    ]
     raw = stored(work, lines + lines[:20])
     parts = Split(near=0.9, hold_out={"field": "meta.domain", "values": ["b"]}, caps={"train": 10}).run(work, raw, raw)
     texts = [{row["text"] for row in read(work, part)} for part in parts[:4]]
@@ -94,7 +99,9 @@ def test_an_empty_part_is_an_artifact_without_rows(work):
 
 
 def test_documents_that_hold_an_evaluation_text_are_dropped_with_evidence(work):
-    documents = stored(work, [(f"前言。{GOOD}后记。" + "无关的内容很长很长" * 5, ""), ("无关的另一个文档，说的是别的事情。", ""), (GOOD, "")], Documents)
+    documents = stored(
+        work, [(f"前言。{GOOD}后记。" + "无关的内容很长很长" * 5, ""), ("无关的另一个文档，说的是别的事情。", ""), (GOOD, "")], Documents
+    )
     exam = stored(work, [(GOOD, "pos"), ("Another question entirely different from the rest of them all", "neg")], source="exam")
     found = Decontaminate().run(work, documents, [exam])
     dropped = [json.loads(row["meta"]) for row in read(work, found.dropped)]

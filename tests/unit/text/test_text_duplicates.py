@@ -12,7 +12,7 @@ BASE = {
     "zh": "房间很干净服务员态度也很好早餐品种丰富味道不错离地铁站步行只要五分钟下次出差还会选择这家酒店",
     "zh-TW": "房間很乾淨服務員態度也很好早餐品種豐富味道不錯離捷運站步行只要五分鐘下次出差還會選擇這家飯店",
     "mixed": "我买了iPhone 15 Pro 手机屏幕 is very good 电池 life 一般般 但是 camera 真的很好推荐给大家",
-    "code": "def area(width, height):\n    total = width * height\n    print(total, width, height)\n    return total if total > 0 else None",
+    "code": "def area(width, height):\n    total = width * height\n    print(total, width, height)\n    return total if total else None",
 }
 
 
@@ -70,12 +70,13 @@ def test_the_partition_does_not_change_with_the_order_of_rows(seed, chance):
     assert all(name <= row and cluster[name] == name for row, name in enumerate(cluster.tolist()))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000))
 def test_prefix_filter_and_minhash_agree_with_brute_force(seed):
     texts = variants(seed, 30)
     sets = units.shingle(texts)
-    expected = {(i, j) for i, a in enumerate(texts) for j, b in enumerate(texts) if jaccard(a, b) >= 0.7}
+    plain = [set(units.shingles(text).tolist()) for text in texts]
+    expected = {(i, j) for i, a in enumerate(plain) for j, b in enumerate(plain) if len(a & b) >= 0.7 * len(a | b) - 1e-9}
     pairs = overlaps.similar_pairs(sets, sets, 0.7)
     assert set(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)) == expected
     assert all(score == pytest.approx(jaccard(texts[i], texts[j])) for i, j, score in zip(*pairs, strict=True))

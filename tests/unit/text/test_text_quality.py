@@ -21,7 +21,13 @@ def test_legitimate_short_texts_pass_the_defaults(text):
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "too short"), ("。", "too short"), ("＊＊＊＊＊", "too many symbols"), ("不错" * 30, "too repetitive"), ("very good " * 30, "too repetitive")],
+    [
+        ("", "too short"),
+        ("。", "too short"),
+        ("＊＊＊＊＊", "too many symbols"),
+        ("不错" * 30, "too repetitive"),
+        ("very good " * 30, "too repetitive"),
+    ],
 )
 def test_noise_is_named(text, reason):
     failure = judge(measure([text])[0], Limits())

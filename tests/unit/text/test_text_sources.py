@@ -48,7 +48,9 @@ def test_tagged_and_segmented_text_is_joined_as_its_script_is_written():
 
 def test_a_dialogue_line_becomes_one_turn_a_line_without_its_label(tmp_path):
     (tmp_path / "d.txt").write_text("1\t什么 时候 发货\t在 的 客官<s>好 的\n")
-    assert texts(tmp_path, kind="lines", path="d.txt", format="segmented", skip_columns=1, turns=["\t", "<s>"]) == ["什么时候发货\n在的客官\n好的"]
+    assert texts(tmp_path, kind="lines", path="d.txt", format="segmented", skip_columns=1, turns=["\t", "<s>"]) == [
+        "什么时候发货\n在的客官\n好的"
+    ]
 
 
 def test_csv_and_jsonl_carry_text_label_and_id(tmp_path):
@@ -65,7 +67,9 @@ def test_csv_and_jsonl_carry_text_label_and_id(tmp_path):
 def test_sqlite_rows_come_in_the_order_of_their_id_with_their_title(tmp_path):
     with sqlite3.connect(tmp_path / "a.db") as db:
         db.execute('CREATE TABLE "odd ""name" (id INTEGER, body TEXT, law TEXT, no TEXT)')
-        db.executemany('INSERT INTO "odd ""name" VALUES (?,?,?,?)', [(2, "二", "法", "第二条"), (1, "一", "法", None), (3, None, "法", "x")])
+        db.executemany(
+            'INSERT INTO "odd ""name" VALUES (?,?,?,?)', [(2, "二", "法", "第二条"), (1, "一", "法", None), (3, None, "法", "x")]
+        )
     db.close()
     skipped: Counter[str] = Counter()
     found = rows_of(tmp_path, skipped, kind="sqlite", path="a.db", table='odd "name', text_column="body", title_columns=["law", "no"])
@@ -160,7 +164,10 @@ def test_the_fingerprint_follows_the_content_only(tmp_path):
     assert all(new != old for new, old in zip([fingerprint(s, tmp_path) for s in specs], before, strict=True))
 
 
-@given(words=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=30), min_size=1, max_size=20), size=st.integers(1, 7))
+@given(
+    words=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=30), min_size=1, max_size=20),
+    size=st.integers(1, 7),
+)
 def test_documents_do_not_change_with_the_batch_size(tmp_path_factory, words, size):
     folder = tmp_path_factory.mktemp("w")
     (folder / "f").write_text("start\n" + "\n".join(words), encoding="utf-8", newline="")
