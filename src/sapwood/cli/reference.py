@@ -6,6 +6,7 @@ command. Guides and concepts are written by people and are not made here.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from sapwood.stage import Action, Resources, Stage, inputs, outputs
 
@@ -55,39 +55,54 @@ def _docstring(cls: type) -> str:
 
 
 def _fields(cls: type[BaseModel]) -> str:
+    """The table of a class's fields, then one for each kind of block that a field can hold."""
+    schema = cls.model_json_schema()
+    tables = [_properties(schema)]
+    for name, block in schema.get("$defs", {}).items():
+        if block.get("properties"):
+            tables.append(f"#### {_block_name(name, block)}\n\n{_cell(block.get('description', ''))}\n\n{_properties(block)}")
+    return "\n\n".join(tables)
+
+
+def _block_name(name: str, block: Mapping[str, Any]) -> str:
+    """What a recipe calls the block: `kind: csv`, or the class's name where there is one kind only."""
+    kind = block["properties"].get("kind", {}).get("const")
+    return f"`kind: {kind}`" if kind else name
+
+
+def _properties(schema: Mapping[str, Any]) -> str:
     rows = []
-    schema = cls.model_json_schema().get("properties", {})
-    for name, info in cls.model_fields.items():
-        rows.append([f"`{name}`", _default(info), _range(schema.get(name, {})), info.description or ""])
+    for name, field in schema["properties"].items():
+        default = "needed" if name in schema.get("required", ()) else f"`{_yaml(field.get('default'))}`"
+        rows.append([f"`{name}`", default, _range(field), field.get("description", "")])
     return _table(["field", "default", "values", "what it does"], rows)
 
 
-def _default(info: FieldInfo) -> str:
-    if info.is_required():
-        return "needed"
-    value = info.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    return f"`{value!r}`"
+def _yaml(value: Any) -> str:
+    """A default as a recipe would write it."""
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value or '""'
+
+
+SIGNS = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"), ("minItems", "entries ≥"))
 
 
 def _range(schema: Mapping[str, Any]) -> str:
-    """Bounds and choices of a field as its JSON Schema states them."""
-    signs = (
-        ("minimum", "≥"),
-        ("exclusiveMinimum", ">"),
-        ("maximum", "≤"),
-        ("exclusiveMaximum", "<"),
-        ("minLength", "length ≥"),
-        ("maxLength", "length ≤"),
-    )
-    found = [f"{sign} {schema[key]}" for key, sign in signs if key in schema]
+    """Kind, bounds and choices of a field as its JSON Schema states them."""
+    choices = [part for part in schema.get("anyOf", ()) if part.get("type") != "null"]
+    if len(choices) == 1:
+        schema = {**choices[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
+    found = [f"{sign} {schema[key]}" for key, sign in SIGNS if key in schema]
     if "enum" in schema:
-        found.append(", ".join(f"`{choice}`" for choice in schema["enum"]))
+        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "pattern" in schema:
-        found.append(f"matches `{schema['pattern']}`")
-    kind = schema.get("type", "")
-    return ", ".join(found) or (kind if kind in ("boolean", "array", "object", "string") else "")
+        return f"matches `{schema['pattern']}`"
+    kind = KINDS.get(schema.get("type", ""), "block, see below" if "$ref" in schema or "oneOf" in schema else "")
+    return ", ".join([kind, *found]).strip(", ")
+
+
+KINDS = {"integer": "whole number", "number": "number", "boolean": "true or false", "array": "list", "object": "mapping", "string": "text"}
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -25,7 +25,7 @@ UNREACHABLE = re.compile(
 
 
 def pip_download(sample: Sample, folder: Path) -> Path:
-    """Download into the empty `folder`; the archive's path. Raises `NetworkError`, `InputError` (another hash), `ResourceError` (disk full)."""
+    """Download into the empty `folder`; the archive's path. Raises `NetworkError`, `InputError` (other hash), `ResourceError` (disk)."""
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{sample.package} --hash=sha256:{sample.sha256}\n", encoding="utf-8")
     out = folder / "archive"

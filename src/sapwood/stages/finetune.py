@@ -88,7 +88,7 @@ class Finetune(Stage):
         if len(found) < 2 and start.task != "classification":
             raise InputError(f"train has {len(found)} label, a classifier needs two or more", "give examples of every class")
         if self.max_tokens > start.max_tokens:
-            raise InputError(f"max_tokens {self.max_tokens} is over the model's {start.max_tokens}", f"set it to {start.max_tokens} or less")
+            raise InputError(f"max_tokens {self.max_tokens} is over the model's {start.max_tokens}", f"set {start.max_tokens} or less")
         return start.model_copy(
             update={
                 "name": self.name,

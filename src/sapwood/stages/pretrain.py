@@ -213,7 +213,7 @@ def _report(work: Work, card: Any, progress: Progress, sides: Sides, net: Any) -
     cells = [[title, round(last[name], 4), round(chance[name], 4)] for name, title in told.items()]
     note = f"On {int(last['masked']):,} masked tokens and {int(last['pairs']):,} pairs of documents that were set aside."
     blocks = [
-        report.text(f"{data['documents']:,} documents with {data['tokens']:,} tokens; {corpus.left_out:,} of a single sentence were left out."),
+        report.text(f"{data['documents']:,} documents with {data['tokens']:,} tokens; {corpus.left_out:,} of one sentence left out."),
         report.lines("Losses", "step", "nats", curves, "Each term is normalised by its own trained tokens or pairs."),
         report.table("Held out", ("measure", "model", "without reading"), cells, note),
     ]

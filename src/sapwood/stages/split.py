@@ -100,7 +100,9 @@ class Split(Stage):
         return Parts(train, dev, test, later, work.put(Report, folder))
 
     def _parts(self, table: Any, seed: int) -> tuple[Any, Any, int]:
-        """(part of each row, crossings left, tries). A crossing that MinHash missed joins its clusters, and the split is made again."""
+        """(part of each row, crossings left, tries). A crossing that MinHash missed joins its clusters, and the split is made again.
+
+        The proof is taken before the caps: what they leave out cannot add a crossing."""
         import numpy as np
 
         from sapwood.text import duplicates, fields, split, units
@@ -118,9 +120,9 @@ class Split(Stage):
         while tries < TRIES and (found is None or found.near + found.exact):
             cluster = cluster if found is None else split.rejoined(cluster, found)
             tries += 1
-            part = split.capped(split.split(ids, cluster, strata, self.ratios.model_dump(), seed, held), ids, caps, seed)
+            part = split.split(ids, cluster, strata, self.ratios.model_dump(), seed, held)
             found = split.crossings(shingled, part, self.near)
-        return part, found, tries
+        return split.capped(part, ids, caps, seed), found, tries
 
     def _leak(self, texts: Sequence[str], seed: int) -> tuple[int, int, int]:
         from sapwood.text import split

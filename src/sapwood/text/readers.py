@@ -21,9 +21,10 @@ from urllib.parse import quote
 
 from sapwood.errors import InputError
 from sapwood.text import decode, rows
-from sapwood.text.sources import AnySource, Csv, Files, Jsonl, Lines, Say, Sqlite, collected_at, locate, members
+from sapwood.text.sources import AnySource, Csv, Files, JsonFile, Jsonl, Lines, Say, Sqlite, collected_at, locate, members
 
 BATCH = 4096
+LARGEST_JSON = 100_000_000
 
 WIDE = r"\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
 BESIDE_WIDE = re.compile(rf"(?<=[{WIDE}])[ \u3000]+|[ \u3000]+(?=[{WIDE}])")
@@ -87,6 +88,8 @@ def _rows(source: AnySource, path: Path) -> Iterator[Row]:
         return _unique(_csv(source, path), path) if source.id_column else _csv(source, path)
     if isinstance(source, Jsonl):
         return _unique(_jsonl(source, path), path) if source.id_field else _jsonl(source, path)
+    if isinstance(source, JsonFile):
+        return _json(source, path)
     if isinstance(source, Sqlite):
         return _unique(_sqlite(source, path), path)
     return _files(source, path)
@@ -170,6 +173,28 @@ def _jsonl(source: Jsonl, path: Path) -> Iterator[Row]:
         label = found.get(source.label_field) if source.label_field else None
         ident = str(_field(where, found, source.id_field)) if source.id_field else str(number)
         yield Row(ident, _sound(text), {"label": str(label)} if label not in (None, "") else {})
+
+
+def _json(source: JsonFile, path: Path) -> Iterator[Row]:
+    """The whole file is held in memory, so it may have 100 MB at most; larger ones belong into JSON lines."""
+    try:
+        loaded = json.loads(decode.whole(path, LARGEST_JSON))
+    except (json.JSONDecodeError, RecursionError) as fault:
+        raise InputError(f"{path.name} is no JSON ({fault})", "give a JSON file, or kind jsonl for one object a line") from None
+    if not isinstance(loaded, list | dict):
+        raise InputError(f"{path.name} holds no list and no object", "it must hold the documents as a list or an object of objects")
+    entries = loaded.items() if isinstance(loaded, dict) else ((str(number), entry) for number, entry in enumerate(loaded))
+    for name, found in entries:
+        where = f"{path.name}: entry {name[:80]!r}"
+        if not isinstance(found, dict):
+            raise InputError(f"{where} is no object", "each entry must be an object with the text under a key")
+        text = _field(where, found, source.text_field)
+        if not isinstance(text, str):
+            raise InputError(f"{where}: {source.text_field!r} is not a string", "name the key that holds the text")
+        title = str(_field(where, found, source.title_field)) if source.title_field else ""
+        label = str(found.get(source.label_field) or "") if source.label_field else ""
+        meta = {key: value for key, value in (("label", label), ("title", _sound(title))) if value}
+        yield Row(name, _sound(f"{title}\n{text}" if title else text), meta)
 
 
 def _field(where: str, found: dict[str, Any], name: str) -> Any:

@@ -78,6 +78,15 @@ class Jsonl(Origin):
     id_field: str = Field("", description="Key that identifies a row; the line's number when empty.")
 
 
+class JsonFile(Origin):
+    """One document an entry of a JSON file that holds a list of objects, or an object of objects."""
+
+    kind: Literal["json"] = Field("json", description="Entries of one JSON file.")
+    text_field: str = Field("text", description="Key of the text.")
+    label_field: str = Field("", description="Key of the label, written to meta.label.")
+    title_field: str = Field("", description="Key of a title, put before the text as its first line and kept in meta.title.")
+
+
 class Sqlite(Origin):
     """One document a row of a table in a SQLite file, which is opened read-only."""
 
@@ -101,8 +110,8 @@ class Files(Origin):
         return self
 
 
-Source = Annotated[Lines | Csv | Jsonl | Sqlite | Files, Field(discriminator="kind")]
-AnySource = Lines | Csv | Jsonl | Sqlite | Files
+Source = Annotated[Lines | Csv | Jsonl | JsonFile | Sqlite | Files, Field(discriminator="kind")]
+AnySource = Lines | Csv | Jsonl | JsonFile | Sqlite | Files
 
 
 def place(source: AnySource, workspace: Path) -> Path:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import types
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from sapwood import errors
 from sapwood.artifact import Documents, Report
 from sapwood.cli import reference
 from sapwood.stage import Stage, Work
+
+
+class Wires(BaseModel):
+    """A block."""
+
+    kind: Literal["wires"] = "wires"
+    gap: float = Field(0.5, gt=0, description="Width of a gap.")
 
 
 class Sieve(Stage):
@@ -20,6 +27,7 @@ class Sieve(Stage):
     """
 
     least: int = Field(20, ge=0, le=99, description="Shortest text | in characters.")
+    mesh: Wires = Field(Wires(), description="What it is made of.")
     mode: str = Field("fast", pattern="^(fast|slow)$", description="How.")
 
     def run(self, work: Work, documents: Documents, more: list[Documents], old: Report | None) -> Documents: ...  # type: ignore[empty-body]
@@ -32,10 +40,16 @@ def plugins() -> Any:
 def test_a_stage_page_holds_ports_fields_defaults_and_bounds() -> None:
     page = reference.render_stages(plugins())
     assert "### sieve" in page
-    assert "| `least` | `20` | ≥ 0, ≤ 99 | Shortest text \\| in characters. |" in page
+    assert "| `least` | `20` | whole number, ≥ 0, ≤ 99 | Shortest text \\| in characters. |" in page
     assert "| `more` | list of documents |" in page
     assert "| `old` | report, optional |" in page
     assert "| `out` | documents |" in page
+
+
+def test_blocks_inside_fields_are_documented_too() -> None:
+    page = reference.render_stages(plugins())
+    assert "#### `kind: wires`" in page
+    assert "| `gap` | `0.5` | number, > 0 | Width of a gap. |" in page
 
 
 def test_every_exit_code_of_the_tree_is_explained() -> None:

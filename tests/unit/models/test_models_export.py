@@ -39,14 +39,12 @@ def test_another_models_graph_is_refused(model: Path, graphs: tuple[Path, Path],
         export.prove_lossless(other, graphs[0], 64, 2)
 
 
-def test_the_same_model_gives_the_same_bytes_and_names_no_machine(model: Path, graphs: tuple[Path, Path], tmp_path: Path) -> None:
-    proto = export.graph(model, 64)
-    export.save(proto, tmp_path / "whole.onnx")
-    export.quantise(proto, tmp_path / "small.onnx")
-    for mine, theirs in zip((tmp_path / "whole.onnx", tmp_path / "small.onnx"), graphs, strict=True):
-        raw = mine.read_bytes()
-        assert raw == theirs.read_bytes()
-        assert b"site-packages" not in raw and b"/src/" not in raw
+def test_the_graphs_name_no_machine(graphs: tuple[Path, Path]) -> None:
+    """That two exports are equal bytes is held by the compress stage's contract test."""
+    for path in graphs:
+        raw = path.read_bytes()
+        assert b"site-packages" not in raw
+        assert b"/src/" not in raw
 
 
 def test_int8_shrinks_the_vocabulary_and_stays_close(graphs: tuple[Path, Path]) -> None:

@@ -76,7 +76,8 @@ def test_lora_trains_little_and_merges_into_a_plain_model(folder: Path, tmp_path
     assert after.keys() == before.keys()
     untouched = "bert.embeddings.word_embeddings.weight"
     assert torch.equal(after[untouched], before[untouched]), "frozen weights come back as they were, not as bf16 held them"
-    assert not torch.equal(after["bert.encoder.layer.0.attention.self.query.weight"], before["bert.encoder.layer.0.attention.self.query.weight"])
+    adapted_weight = "bert.encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(after[adapted_weight], before[adapted_weight])
 
 
 def test_frozen_embeddings_have_neither_gradient_nor_optimiser_state(folder: Path) -> None:

@@ -137,7 +137,10 @@ def test_a_full_queue_is_429_and_says_when(board):
 
     async def story():
         engine.going.clear()
-        waiting = [asyncio.create_task(served.go("POST", "/predict", json={"inputs": "o"})) for _ in range(3)]
+        waiting = [asyncio.create_task(served.go("POST", "/predict", json={"inputs": "o"}))]
+        while served.gateway.loaded.lanes[1].batcher.running == 0:
+            await asyncio.sleep(0.001)
+        waiting += [asyncio.create_task(served.go("POST", "/predict", json={"inputs": "o"})) for _ in range(2)]
         while served.gateway.waiting < 2:
             await asyncio.sleep(0.001)
         refused = await served.go("POST", "/predict", json={"inputs": "o"})

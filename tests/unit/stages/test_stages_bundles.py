@@ -35,7 +35,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     rows.write(root / "examples", rows.table(tiny.tiny_examples(), rows.EXAMPLES))
     examples = store.put(Examples, root / "examples")
     made = check_stage(Compress, store, {"model": model})
-    whole = Compress(quantise="none").run(make_work(store, root / "whole"), model)
+    whole = Compress(engine="torch", quantise="none").run(make_work(store, root / "whole"), model)
     return {"store": store, "model": model, "examples": examples, "int8": made["bundle"], "report": made["report"], "whole": whole.bundle}
 
 
@@ -76,7 +76,7 @@ def test_the_int8_bundle_is_judged_by_labels_and_loss(shelf: dict[str, Any], tmp
 def test_a_bundle_of_another_model_fails_without_an_exception(shelf: dict[str, Any], tmp_path: Path) -> None:
     store = shelf["store"]
     other = store.put(Model, tiny.tiny_model(tmp_path / "other", seed=9))
-    foreign = Compress(quantise="none").run(make_work(store, tmp_path / "work"), other).bundle
+    foreign = Compress(engine="torch", quantise="none").run(make_work(store, tmp_path / "work"), other).bundle
     signed = judged(shelf, tmp_path / "judge", foreign)
     assert not signed.record.passed
     assert {check.name for check in signed.record.checks if not check.passed} == {"source", "logits"}
