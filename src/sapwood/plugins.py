@@ -27,6 +27,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "collect": "sapwood.stages.collect:Collect",
                 "label": "sapwood.stages.label:Label",
                 "clean": "sapwood.stages.clean:Clean",
+                "leakage": "sapwood.stages.leakage:Leakage",
                 "split": "sapwood.stages.split:Split",
                 "decontaminate": "sapwood.stages.decontaminate:Decontaminate",
                 "tokenize": "sapwood.stages.tokenize:Tokenize",

@@ -194,6 +194,8 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
+            task.cancel()
+            await asyncio.wait({task})  # its places in the queue are free from here on
             raise ClientLeft
         return task.result()
     finally:

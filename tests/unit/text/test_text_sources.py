@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from sapwood.errors import InputError
 from sapwood.text import decode, rows
 from sapwood.text.readers import desegment, read, untag
-from sapwood.text.sources import Source, faults, fingerprint
+from sapwood.text.sources import JsonFile, Source, faults, fingerprint
 
 adapt = TypeAdapter(Source).validate_python
 
@@ -191,8 +191,8 @@ def test_streamed_rows_have_the_bytes_of_rows_written_whole(tmp_path, monkeypatc
 
 def test_a_json_file_gives_one_document_an_entry_with_its_title(tmp_path):
     (tmp_path / "a.json").write_text('{"x": {"extract": "the text", "title": "Name"}, "y": {"extract": "更多", "title": "名"}}', encoding="utf-8")
-    source = sources.JsonFile(name="s", path="a.json", text_field="extract", title_field="title")
-    found = [row for batch in readers.read(source, tmp_path, print) for row in batch]
+    source = JsonFile(name="s", path="a.json", text_field="extract", title_field="title")
+    found = [row for batch in read(source, tmp_path, print) for row in batch]
     assert [row["text"] for row in found] == ["Name\nthe text", "名\n更多"]
     assert found[0]["id"] == rows.document_id("s", "x")
 
@@ -201,4 +201,4 @@ def test_a_json_file_that_holds_something_else_says_so(tmp_path):
     for text, words in (("[1]", "is no object"), ('"a"', "no list"), ("{", "no JSON"), ('[{"b": 1}]', "no key 'text'")):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(InputError, match=words):
-            list(readers.read(sources.JsonFile(name="s", path="a.json"), tmp_path, print))
+            list(read(JsonFile(name="s", path="a.json"), tmp_path, print))
