@@ -4,6 +4,8 @@ so it needs a new `version`; then write the file anew with `python tests/house/t
 import json
 from pathlib import Path
 
+from pydantic_core import to_jsonable_python
+
 from sapwood import plugins
 from sapwood.stage import inputs, outputs
 
@@ -15,7 +17,7 @@ def registry():
     for group, known in (("stage", plugins.stages()), ("action", plugins.actions())):
         for name, cls in sorted(known.items()):
             fields = {
-                field: "needed" if info.is_required() else json.loads(cls.__pydantic_serializer__.to_json(info.get_default(call_default_factory=True)))
+                field: "needed" if info.is_required() else to_jsonable_python(info.get_default(call_default_factory=True))
                 for field, info in cls.model_fields.items()
             }
             ports = {"inputs": sorted(inputs(cls)), "outputs": list(outputs(cls))}

@@ -82,7 +82,7 @@ class SpecialTokens:
 
 @dataclass(frozen=True)
 class MaskedPairs:
-    """Next-sentence pairs of a corpus with masked tokens. A step has `rows` pairs."""
+    """Next-sentence pairs of a corpus with masked tokens. A step has `rows` pairs of like length."""
 
     corpus: pairs.Corpus
     special: SpecialTokens
@@ -95,9 +95,15 @@ class MaskedPairs:
         return -(-len(self.corpus.windows) // self.rows)
 
     def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
-        chosen = _order(len(self.corpus.windows), seed, epoch)[index * self.rows : (index + 1) * self.rows]
+        chosen = _by_length(self.lengths, self.rows, seed, epoch)[index]
         made = [self.example(seed, epoch, int(i)) for i in chosen]
         return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch)]
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens of each window; a pair made of it has at most three more."""
+        starts, windows = self.corpus.starts, self.corpus.windows
+        return tuple(int(n) for n in starts[windows[:, 2]] - starts[windows[:, 1]])
 
     def example(self, seed: int, epoch: int, number: int) -> tuple[Ids, Ids, Ids, Ids, int]:
         """(corrupted ids, segments, masked positions, true ids there, 0 if B follows A else 1) of [CLS] A [SEP] B [SEP]."""
@@ -121,8 +127,3 @@ class MaskedPairs:
             {k: torch.from_numpy(v) for k, v in targets.items()},
             {"mlm": len(tokens), "nsp": len(follows)},
         )
-
-
-@lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> Ids:
-    return shuffled(count, seed, epoch)

