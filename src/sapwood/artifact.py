@@ -90,9 +90,7 @@ class Index(Artifact):
     kind = "index"
 
 
-KINDS: dict[str, type[Artifact]] = {
-    cls.kind: cls for cls in (Documents, Examples, Tokenizer, Tokens, Model, Report, Bundle, Index)
-}
+KINDS: dict[str, type[Artifact]] = {cls.kind: cls for cls in (Documents, Examples, Tokenizer, Tokens, Model, Report, Bundle, Index)}
 
 
 @dataclass(frozen=True)

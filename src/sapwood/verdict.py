@@ -88,7 +88,9 @@ def check_signature(signed: Signed, pinned_key: str) -> None:
 
     kind = signed.record.type
     if signed.key != pinned_key:
-        raise Refused(f"the {kind} was signed by another key ({signed.key[:12]}, pinned is {pinned_key[:12]})", "judge the model again in this store")
+        raise Refused(
+            f"the {kind} was signed by another key ({signed.key[:12]}, pinned is {pinned_key[:12]})", "judge the model again in this store"
+        )
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(pinned_key)).verify(bytes.fromhex(signed.value), canonical(signed.record))
     except (InvalidSignature, ValueError):
@@ -103,13 +105,18 @@ def may_serve(bundle: str, model: str, verdict: Signed | None, parity: Signed | 
     check_signature(verdict, pinned_key)
     failed = [c.name for c in verdict.record.checks if not c.passed]
     if not verdict.record.passed or failed:
-        raise Refused(f"the verdict on {verdict.record.subject[:12]} is fail: {', '.join(failed) or 'no check'}", "see the gate's report: sapwood show")
+        raise Refused(
+            f"the verdict on {verdict.record.subject[:12]} is fail: {', '.join(failed) or 'no check'}",
+            "see the gate's report: sapwood show",
+        )
     if verdict.record.subject == bundle:
         return
     if verdict.record.subject != model:
         raise Refused(f"the verdict is about {verdict.record.subject[:12]}, not about bundle {bundle[:12]} or model {model[:12]}")
     if parity is None or not isinstance(parity.record, Parity):
-        raise Refused(f"the verdict is about model {model[:12]} and there is no parity record for bundle {bundle[:12]}", "add a parity stage")
+        raise Refused(
+            f"the verdict is about model {model[:12]} and there is no parity record for bundle {bundle[:12]}", "add a parity stage"
+        )
     check_signature(parity, pinned_key)
     if parity.record.model != model or parity.record.bundle != bundle:
         raise Refused("the parity record names other digests than this model and bundle")

@@ -18,7 +18,17 @@ KILLS = int(os.environ.get("SAPWOOD_KILLS", "20"))
 
 
 def command(workspace: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "sapwood.cli.main", "run", str(workspace / "r.yaml"), "--store", str(workspace / "store"), "--json", *more]
+    return [
+        sys.executable,
+        "-m",
+        "sapwood.cli.main",
+        "run",
+        str(workspace / "r.yaml"),
+        "--store",
+        str(workspace / "store"),
+        "--json",
+        *more,
+    ]
 
 
 def states(output: str) -> dict[str, str]:
@@ -26,7 +36,7 @@ def states(output: str) -> dict[str, str]:
     return {step["step"]: step["state"] for step in last["steps"]}
 
 
-@pytest.fixture()
+@pytest.fixture
 def workspace(tmp_path):
     write_texts(tmp_path, extra=400)
     (tmp_path / "r.yaml").write_text(RECIPE)
@@ -78,7 +88,9 @@ def test_a_flipped_byte_is_named_and_the_step_runs_again_once_it_is_set_aside(wo
     body = bytearray(blob.read_bytes())
     body[len(body) // 2] ^= 1
     blob.write_bytes(bytes(body))
-    checked = subprocess.run([sys.executable, "-m", "sapwood.cli.main", "store", "verify", "--store", str(workspace / "store")], capture_output=True, text=True)
+    checked = subprocess.run(
+        [sys.executable, "-m", "sapwood.cli.main", "store", "verify", "--store", str(workspace / "store")], capture_output=True, text=True
+    )
     assert checked.returncode == 5, checked.stdout + checked.stderr
     assert blob.name[:12] in checked.stdout + checked.stderr
     assert "Traceback" not in checked.stderr

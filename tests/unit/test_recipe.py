@@ -60,7 +60,9 @@ def test_a_rows_port_hands_its_kind_on():
 
 def test_a_missing_port_and_an_unknown_output_are_problems():
     assert "the port documents (documents) is not connected" in problems(GOOD.replace("documents: kept.kept, ", ""))[0]
-    assert "clean" not in GOOD.replace("kept.kept", "kept.keep") or "Did you mean kept?" in problems(GOOD.replace("kept.kept", "kept.keep"))[0]
+    assert (
+        "clean" not in GOOD.replace("kept.kept", "kept.keep") or "Did you mean kept?" in problems(GOOD.replace("kept.kept", "kept.keep"))[0]
+    )
 
 
 def test_steps_that_wait_for_each_other_are_a_problem():
@@ -73,7 +75,10 @@ def test_a_key_written_twice_is_a_problem():
 
 
 def test_invalid_yaml_is_one_problem_with_its_line():
-    assert "r.yaml:3: not valid YAML" in problems("name: x\nstages:\n  a: {stage: [\n")[0] or "r.yaml:4" in problems("name: x\nstages:\n  a: {stage: [\n")[0]
+    assert (
+        "r.yaml:3: not valid YAML" in problems("name: x\nstages:\n  a: {stage: [\n")[0]
+        or "r.yaml:4" in problems("name: x\nstages:\n  a: {stage: [\n")[0]
+    )
 
 
 def test_overrides_are_dotted_and_checked():

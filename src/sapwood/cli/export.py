@@ -32,5 +32,7 @@ def export(
         raise NotFound(f"{name} has no version {number}", "sapwood show lists versions")
     releases.check(opened, version)
     parity = opened.open(Report(version.parity)) if version.parity else None
-    export_release(opened.open(Bundle(version.bundle)), opened.open(Report(version.verdict)), parity, opened.public_key(), out)
+    export_release(
+        opened.open(Bundle(version.bundle)), opened.open(Report(version.verdict)), parity, opened.public_key(), out, name, version.number
+    )
     print(out)

@@ -81,10 +81,20 @@ def _start(store: LocalStore, what: str, story: dict[str, Any]) -> Artifact | No
         return Bundle(answer.bundle)
     if name in store.records.names():
         versions = store.records.versions(name)
-        chosen = next((v for v in versions if str(v.number) == number), None) if number else store.records.alias(name, "champion") or versions[-1]
+        chosen = (
+            next((v for v in versions if str(v.number) == number), None)
+            if number
+            else store.records.alias(name, "champion") or versions[-1]
+        )
         if chosen is None:
             raise NotFound(f"{name} has no version {number}", f"it has {', '.join(str(v.number) for v in versions)}")
-        story["version"] = {"model": name, "version": chosen.number, "bundle": chosen.bundle, "source_model": chosen.model, "run": chosen.run}
+        story["version"] = {
+            "model": name,
+            "version": chosen.number,
+            "bundle": chosen.bundle,
+            "source_model": chosen.model,
+            "run": chosen.run,
+        }
         return Bundle(chosen.bundle)
     try:
         return store.find(what)

@@ -53,6 +53,10 @@ class Corpus:
         return np.asarray(self.ids[self.starts[first] : self.starts[stop]], dtype=np.int64)
 
 
+SHORTEST_HALF = 4
+"""Tokens of half a sentence that are worth a guess."""
+
+
 class Pair(NamedTuple):
     """`a` and `b` without special tokens; `follows` says whether b truly comes after a."""
 
@@ -69,17 +73,25 @@ def corpus(tokenizer: Tokenizer, texts: Iterable[str], max_tokens: int) -> Corpu
     pieces: list[Ids] = []
     bounds, left_out = [0], 0
     for text in texts:
-        found = _pieces(tokenizer, sentences(text), room // 2)
+        found = _halved(_pieces(tokenizer, sentences(text), room // 2))
         if len(found) < 2:
             left_out += 1
             continue
         pieces.extend(found)
         bounds.append(len(pieces))
     if len(bounds) < 3:
-        raise InputError("next-sentence pairs need two documents with two sentences each or more", "give more documents")
+        raise InputError(f"next-sentence pairs need two documents of {2 * SHORTEST_HALF} tokens or more", "give more documents")
     starts = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])])
     documents = np.asarray(bounds, dtype=np.int64)
     return Corpus(np.concatenate(pieces).astype(np.int32), starts, documents, _windows(starts, documents, room), left_out)
+
+
+def _halved(pieces: list[Ids]) -> list[Ids]:
+    """A document of one sentence is cut in the middle, so that tickets and messages of one sentence teach too."""
+    if len(pieces) != 1 or len(pieces[0]) < 2 * SHORTEST_HALF:
+        return pieces
+    middle = len(pieces[0]) // 2
+    return [pieces[0][:middle], pieces[0][middle:]]
 
 
 def _pieces(tokenizer: Tokenizer, lines: Sequence[str], longest: int) -> list[Ids]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-
 from sapwood import recipe as recipes
 from sapwood.artifact import Artifact
 from sapwood.errors import Interrupted, Problem, RecipeError, ResourceError, SapwoodError

@@ -93,7 +93,9 @@ def _scores(data: Mapping[str, Any]) -> list[terminal.Score]:
         test = tests.get((system, against)) if system in candidates else None
         if test:
             versus = f"{test['difference']:+.3f} p={test['p']:.3f} vs {names[against]}"
-        rows.append(terminal.Score(names[system], scores["n"], macro["value"], macro["low"], macro["high"], scores["accuracy"]["value"], versus))
+        rows.append(
+            terminal.Score(names[system], scores["n"], macro["value"], macro["low"], macro["high"], scores["accuracy"]["value"], versus)
+        )
     return rows
 
 
@@ -116,7 +118,12 @@ def _figures(found: list[Section]) -> Iterator[dict[str, Any]]:
         data = section.body["data"]
         if section.stage == "clean":
             total = data["total"]
-            yield {"label": f"rows kept ({section.step})", "value": f"{total['kept']:,}", "note": f"of {total['in']:,} collected", "state": ""}
+            yield {
+                "label": f"rows kept ({section.step})",
+                "value": f"{total['kept']:,}",
+                "note": f"of {total['in']:,} collected",
+                "state": "",
+            }
         elif section.stage == "evaluate":
             best = max(data["candidates"], key=lambda system: data["scores"][system]["macro_f1"]["value"])
             macro = data["scores"][best]["macro_f1"]
@@ -128,7 +135,12 @@ def _figures(found: list[Section]) -> Iterator[dict[str, Any]]:
             yield {"label": "size", "value": f"{after['megabytes']:.0f} MB", "note": note, "state": ""}
         elif section.stage == "gate":
             passed = data["passed"]
-            yield {"label": "verdict", "value": "pass" if passed else "fail", "note": section.body["summary"], "state": "ok" if passed else "fail"}
+            yield {
+                "label": "verdict",
+                "value": "pass" if passed else "fail",
+                "note": section.body["summary"],
+                "state": "ok" if passed else "fail",
+            }
         elif section.stage == "cycle":
             state = "ok" if data["state"] == "promoted" else "warn"
             yield {"label": section.step, "value": data["state"], "note": f"{data['corrections']:,} corrections", "state": state}

@@ -290,7 +290,8 @@ async def _count(engine: Engine, texts: Sequence[str], truncate: bool) -> list[i
     longest = max(range(len(tokens)), key=tokens.__getitem__)
     if tokens[longest] > engine.card.max_tokens and not truncate:
         raise TooLong(
-            f"input {longest} has {tokens[longest]} tokens, this model reads {engine.card.max_tokens}", 'shorten it, or send "truncate": true'
+            f"input {longest} has {tokens[longest]} tokens, this model reads {engine.card.max_tokens}",
+            'shorten it, or send "truncate": true',
         )
     return [min(n, engine.card.max_tokens) for n in tokens]
 

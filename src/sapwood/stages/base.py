@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sapwood.models.foreign import Taken
 
 
-
 class BaseOut(NamedTuple):
     model: Model
     report: Report

@@ -80,7 +80,9 @@ class Leakage(Stage):
         data = {"counts": counts, "trained_on": trained, "accuracy": {name: one.as_dict() for name, one in found.items()}}
         note = "TF-IDF with logistic regression; 95 % intervals (Wilson)."
         folder = work.new("report")
-        report.write(folder, "What copies would have done", summary, data, [report.bars("Accuracy under a plain random split", bars, note=note)])
+        report.write(
+            folder, "What copies would have done", summary, data, [report.bars("Accuracy under a plain random split", bars, note=note)]
+        )
         work.say(summary)
         return work.put(Report, folder)
 

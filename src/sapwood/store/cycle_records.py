@@ -1,8 +1,8 @@
 """Cycles: turns of the loop, as a state machine in the database. Each step is one compare-and-set transaction.
 
-    collecting -> building -> training -> judging -> canary -> promoted
-         \\           \\           \\          \\         └----> rolled_back
-          └-----------┴-----------┴----------┴---------------> rejected
+collecting -> building -> training -> judging -> canary -> promoted
+     \\           \\           \\          \\         └----> rolled_back
+      └-----------┴-----------┴----------┴---------------> rejected
 """
 
 from __future__ import annotations

@@ -124,4 +124,3 @@ def _run(row: Row[Any]) -> Run:
         end = values["finished"] if values["finished"] is not None else time.time()
         values["seconds"] = max(0.0, end - values["started"])
     return Run(**values)
-

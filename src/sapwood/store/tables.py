@@ -156,7 +156,6 @@ cycles = Table(
 )
 
 
-
 def reads(engine: Engine) -> Engine:
     """The same engine for transactions that only read: where writers are many or one, they are not made to wait."""
     return engine.execution_options(**{READS: True})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sapwood.artifact import Artifact
-from sapwood.stage import Event, Meter, Resources, Stage, Work, inputs, outputs
+from sapwood.stage import Event, Resources, Stage, Work, inputs, outputs
 
 
 class SilentMonitor:

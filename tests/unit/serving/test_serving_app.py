@@ -179,7 +179,9 @@ def test_a_client_that_leaves_is_noticed_and_its_place_is_free(served, board):
         async def send(message):
             sent.append(message)
 
-        await served.app(scope | {"headers": headers, "client": ("10.0.0.1", 1), "server": ("gateway", 80), "scheme": "http"}, receive, send)
+        await served.app(
+            scope | {"headers": headers, "client": ("10.0.0.1", 1), "server": ("gateway", 80), "scheme": "http"}, receive, send
+        )
         engine.going.set()
         await held
         return sent[0]["status"]
@@ -211,7 +213,10 @@ def test_feedback_is_stored_once_and_its_trust_comes_from_the_key(served):
     assert one.json()["trusted"] is False
     assert one.json()["model_version"] == 1
     assert served.ask("POST", "/v1/feedback", json=body, secret=served.plain).json() == one.json()
-    assert fault(served.ask("POST", "/v1/feedback", json=body | {"correction": "positive"}, secret=served.plain)) == (409, "idempotency_conflict")
+    assert fault(served.ask("POST", "/v1/feedback", json=body | {"correction": "positive"}, secret=served.plain)) == (
+        409,
+        "idempotency_conflict",
+    )
     many = served.ask("POST", "/v1/feedback", json=[{"id": "f2", "response_id": second, "correction": "positive"}])
     assert many.json()[0]["trusted"] is True
     assert served.ask("GET", "/v1/feedback/f1").json() == one.json()
@@ -289,5 +294,7 @@ def test_the_wrong_method_is_405(served):
 
 def test_the_openapi_page_names_every_path(served):
     body = served.ask("GET", "/openapi.json").json()
-    assert {"/predict", "/v1/feedback", "/v1/feedback/{identifier}", "/v1/responses/{identifier}", "/info", "/metrics"} <= set(body["paths"])
+    assert {"/predict", "/v1/feedback", "/v1/feedback/{identifier}", "/v1/responses/{identifier}", "/info", "/metrics"} <= set(
+        body["paths"]
+    )
     assert "256" in json.dumps(body["components"]["schemas"]["PredictIn"])

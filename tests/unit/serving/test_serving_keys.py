@@ -112,7 +112,7 @@ def test_the_bucket_lets_a_minutes_worth_through_and_refills(clock):
 
 
 def test_when_a_key_was_used_is_written_down(ring, clock):
-    key, secret = ring.create("ann", ["infer:predict"])
+    _, secret = ring.create("ann", ["infer:predict"])
     doorman = Doorman(ring.list, clock)
     doorman.find(secret)
     ring.mark_used(doorman.take_seen())

@@ -190,7 +190,9 @@ def test_streamed_rows_have_the_bytes_of_rows_written_whole(tmp_path, monkeypatc
 
 
 def test_a_json_file_gives_one_document_an_entry_with_its_title(tmp_path):
-    (tmp_path / "a.json").write_text('{"x": {"extract": "the text", "title": "Name"}, "y": {"extract": "更多", "title": "名"}}', encoding="utf-8")
+    (tmp_path / "a.json").write_text(
+        '{"x": {"extract": "the text", "title": "Name"}, "y": {"extract": "更多", "title": "名"}}', encoding="utf-8"
+    )
     source = JsonFile(name="s", path="a.json", text_field="extract", title_field="title")
     found = [row for batch in read(source, tmp_path, print) for row in batch]
     assert [row["text"] for row in found] == ["Name\nthe text", "名\n更多"]

@@ -12,7 +12,15 @@ from sapwood.watching.tables import metadata
 
 
 def answer(text="好 ok", **more):
-    given = {"id": response_id(), "created": 1.5, "model": "reviews", "version": 2, "revision": 3, "bundle": "b" * 64, "model_digest": "m" * 64}
+    given = {
+        "id": response_id(),
+        "created": 1.5,
+        "model": "reviews",
+        "version": 2,
+        "revision": 3,
+        "bundle": "b" * 64,
+        "model_digest": "m" * 64,
+    }
     output = (Scored("positive", 0.75), Scored("negative", 0.25))
     return Response(**given | {"text": text, "output": output, "latency_ms": 4.5, "key_id": "key-1", "session_id": "s1"} | more)
 

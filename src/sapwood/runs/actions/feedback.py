@@ -22,7 +22,7 @@ class CollectFeedback(Action):
     """
 
     model: str = Field("model", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Name in the model registry.")
-    rows: int = Field(400, ge=1, le=100_000, description="How many rows are sent at most.")
+    rows: int = Field(400, ge=1, le=2_000, description="How many rows are sent at most; a key may give 2,000 a day.")
     skip: int = Field(0, ge=0, description="Rows to leave out at the start, so that two steps can share one port.")
     flip: bool = Field(False, description="Send another label than the true one, on purpose.")
 
@@ -39,7 +39,7 @@ class CollectFeedback(Action):
                 right += sum(answer.label == truth for answer, truth in zip(answers, truths, strict=True))
                 items = [
                     {
-                        "id": f"{world.key[:16]}-{start + i}",
+                        "id": f"{world.step}-{answer.response_id}",
                         "name": "correction",
                         "data_type": "CATEGORICAL",
                         "string_value": self._said(truth, sorted(answer.scores)),
@@ -47,7 +47,7 @@ class CollectFeedback(Action):
                         "source": {"source_type": "HUMAN", "source_id": world.step},
                         "response_id": answer.response_id,
                     }
-                    for i, (answer, truth) in enumerate(zip(answers, truths, strict=True))
+                    for answer, truth in zip(answers, truths, strict=True)
                 ]
                 sent += len(gateway.feedback(items))
         world.say(f"{sent} corrections arrived; the champion had {right} of {len(texts)} right")
