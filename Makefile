@@ -29,8 +29,8 @@ check: venv ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: venv ## measure what the docs claim, with the peers beside
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+bench: venv ## time the whole loop on a new store; results are kept
+	$(BIN)/python benchmarks/loop.py --keep benchmarks/results/loop.jsonl
 
 docs: venv ## the documentation site, in site/
 	$(BIN)/python -m sapwood.cli.reference docs/reference

@@ -94,11 +94,11 @@ def _describe(name: str, kind: str, cls: type[Stage] | type[Action], as_json: bo
     from sapwood.stage import inputs, outputs
 
     if as_json:
-        ports = {
+        described = {
             "inputs": {p.name: p.describe() for p in inputs(cls).values()},
             "outputs": {p.name: p.describe() for p in outputs(cls).values()},
         }
-        print(json.dumps({"name": name, "kind": kind, **ports, "schema": cls.model_json_schema()}, ensure_ascii=False))
+        print(json.dumps({"name": name, "kind": kind, **described, "schema": cls.model_json_schema()}, ensure_ascii=False))
         return
     print(f"{kind} {name}\n\n  {_indented(cls.__doc__ or '')}\n")
     for title, ports in (("Inputs", inputs(cls)), ("Outputs", outputs(cls))):

@@ -25,7 +25,7 @@ from sapwood import verdict as verdicts
 from sapwood.artifact import Artifact, Bundle, Examples, Model, Report
 from sapwood.errors import Refused, SapwoodError
 from sapwood.runs import releases
-from sapwood.runs.actions.deploy import ask, compare_offline
+from sapwood.runs.actions.deploy import ask, column, compare_offline
 from sapwood.runs.world import World
 from sapwood.serving.client import Gateway, running_gateway
 from sapwood.stage import Result
@@ -40,7 +40,18 @@ CONTRACT: Mapping[str, type[Artifact]] = {
     "on_fresh": Report,
     "gate": Report,
 }
-"""Steps that a cycle's recipe must have; its inputs are champion, labels, replay, dev, frozen and fresh."""
+"""Steps that a cycle's recipe must have; its inputs are those of `INPUTS`."""
+
+INPUTS: Mapping[str, type[Artifact]] = {
+    "champion": Model,
+    "champion_bundle": Bundle,
+    "labels": Examples,
+    "replay": Examples,
+    "dev": Examples,
+    "frozen": Examples,
+    "fresh": Examples,
+}
+"""What the cycle gives to its recipe; the recipe declares those that it wants."""
 
 FINAL = ("promoted", "rolled_back", "rejected")
 
@@ -99,8 +110,8 @@ def _consume(this: Turn, cycle: Cycle) -> Cycle:
 
 def _train(this: Turn, cycle: Cycle) -> Cycle:
     champion = next(v for v in this.world.records.versions(this.model) if v.number == cycle.data["champion"])
-    given: dict[str, Artifact] = {"champion": Model(champion.model), "labels": Examples(cycle.data["labels"]), **this.ports}
-    made = this.world.run_recipe(this.recipe, given)
+    given: dict[str, Artifact] = {"champion": Model(champion.model), "champion_bundle": Bundle(champion.bundle), "labels": Examples(cycle.data["labels"]), **this.ports}
+    made = this.world.run_recipe(this.recipe, given)  # takes what the recipe declares
     kept = {name: next(iter(made[name].values())).digest for name in CONTRACT}
     return this.world.records.advance_cycle(cycle.id, "training", "judging", made=kept)
 
@@ -131,7 +142,7 @@ def _canary(this: Turn, cycle: Cycle) -> Cycle:
     world, data = this.world, cycle.data
     from sapwood.text import rows
 
-    texts = rows.read(world.path(this.ports["fresh"]), ["text"])["text"].to_pylist()[: this.canary_requests]
+    texts = column(rows.read(world.path(this.ports["fresh"]), ["text"]), "text")[: this.canary_requests]
     with running_gateway(world.store.root, this.model, revision=data["revision"]) as (url, key):
         answers, latencies = ask(Gateway(url, key), texts)
     mine = [i for i, answer in enumerate(answers) if answer.version == data["challenger"]]

@@ -52,7 +52,7 @@ class _Context:
     resources: Resources
     outcome: Outcome
     depth: int
-    save: Callable[[], None]
+    save: Callable[[], object]
 
 
 def begin(recipe: Recipe, store: LocalStore, given: Mapping[str, Artifact]) -> str:
@@ -96,6 +96,7 @@ def nested(context: _Context, name: str, file: Path, given: Mapping[str, Artifac
     inner = recipes.read(file)
     if any(step.is_action for step in inner.steps):
         raise RecipeError([Problem(inner.file, "actions", "a recipe that an action starts may hold stages only")])
+    given = {port: artifact for port, artifact in given.items() if port in inner.inputs}
     plans.check_world(inner, given)
     outcome = Outcome(context.outcome.run)
     deeper = replace(context, recipe=inner, outcome=outcome, depth=context.depth + 1, save=lambda: None)

@@ -1,4 +1,4 @@
-"""Hold a model to bars stated before measuring, and sign what was found."""
+"""Hold a model or bundle to bars stated before measuring, and sign what was found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sapwood import report
-from sapwood.artifact import Model, Report
+from sapwood.artifact import Bundle, Model, Report
 from sapwood.errors import InputError, Refused
 from sapwood.stage import Stage, Work
 from sapwood.verdict import Check, Parity, Verdict, check_signature, read, sign, write
@@ -94,7 +94,7 @@ class Gate(Stage):
 
     bars: list[Bar] = Field(description="What must hold: at_least, at_most, better_than, not_worse_than.", min_length=1)
 
-    def run(self, work: Work, subject: Model, evaluation: list[Report], champion: Model | None, parity: Report | None) -> Report:
+    def run(self, work: Work, subject: Model | Bundle, evaluation: list[Report], champion: Model | Bundle | None, parity: Report | None) -> Report:
         evidence = [_Evidence(work, one) for one in evaluation]
         checks = [one.covers(i, subject.digest) for i, one in enumerate(evidence)]
         checks += [_judge(bar, evidence, subject.digest, champion.digest if champion else "") for bar in self.bars]
@@ -102,7 +102,7 @@ class Gate(Stage):
             checks.append(_parity_check(work, parity, subject.digest))
         verdict = Verdict(
             subject=subject.digest,
-            subject_kind="model",
+            subject_kind="bundle" if isinstance(subject, Bundle) else "model",
             gate=gate_digest(self.bars),
             evaluations=tuple(one.digest for one in evaluation),
             passed=bool(evaluation) and all(check.passed for check in checks),
@@ -186,7 +186,7 @@ def _paired_check(name: str, bar: BetterThan | NotWorseThan, gap: Difference) ->
 
 
 def _parity_check(work: Work, parity: Report, subject: str) -> Check:
-    """A signed parity record about this very model, and every check in it passed."""
+    """A signed parity record about this very model or bundle, and every check in it passed."""
     name = "the bundle answers as the model does"
     try:
         signed = read(work.path(parity))
@@ -194,8 +194,8 @@ def _parity_check(work: Work, parity: Report, subject: str) -> Check:
     except (Refused, FileNotFoundError, ValueError) as fault:
         return Check(name=name, passed=False, detail=f"no parity record that this store signed: {str(fault).splitlines()[0]}")
     record = signed.record
-    if not isinstance(record, Parity) or record.model != subject:
-        return Check(name=name, passed=False, detail=f"the record is not a parity record about {subject[:12]}")
+    if not isinstance(record, Parity) or subject not in (record.model, record.bundle):
+        return Check(name=name, passed=False, detail=f"the record is no parity record about {subject[:12]}")
     failed = [check.name for check in record.checks if not check.passed]
     return Check(name=name, passed=record.passed and not failed, detail=", ".join(failed) or f"bundle {record.bundle[:12]}")
 
@@ -216,9 +216,9 @@ def _name(bar: Bar) -> str:
 def _summary(verdict: Verdict) -> str:
     passed = sum(check.passed for check in verdict.checks)
     failed = "; ".join(check.name for check in verdict.checks if not check.passed)
-    counts = f"{passed} of {len(verdict.checks)} checks hold for model {verdict.subject[:12]}"
+    counts = f"{passed} of {len(verdict.checks)} checks hold for {verdict.subject_kind} {verdict.subject[:12]}"
     if not verdict.evaluations:
-        return f"FAIL: no evaluation report was given for model {verdict.subject[:12]}"
+        return f"FAIL: no evaluation report was given for {verdict.subject_kind} {verdict.subject[:12]}"
     return f"PASS: {counts}" if verdict.passed else f"FAIL: {counts}; not: {failed}"
 
 

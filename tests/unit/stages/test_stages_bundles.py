@@ -21,7 +21,7 @@ from sapwood.stages.compress import Compress
 from sapwood.stages.parity import ParityStage
 from sapwood.store.local import LocalStore
 from sapwood.testing import tiny
-from sapwood.testing.stages import check_class, check_stage, make_work
+from sapwood.testing.stages import check_class, make_work
 from sapwood.text import rows
 
 
@@ -34,9 +34,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (root / "examples").mkdir()
     rows.write(root / "examples", rows.table(tiny.tiny_examples(), rows.EXAMPLES))
     examples = store.put(Examples, root / "examples")
-    made = check_stage(Compress, store, {"model": model})
+    made = Compress().run(make_work(store, root / "small"), model)
     whole = Compress(engine="torch", quantise="none").run(make_work(store, root / "whole"), model)
-    return {"store": store, "model": model, "examples": examples, "int8": made["bundle"], "report": made["report"], "whole": whole.bundle}
+    return {"store": store, "model": model, "examples": examples, "int8": made.bundle, "report": made.report, "whole": whole.bundle}
 
 
 def judged(shelf: dict[str, Any], scratch: Path, bundle: Bundle, **fields: Any) -> verdict.Signed:

@@ -11,7 +11,7 @@ from sapwood import recipe as recipes
 from sapwood import report, verdict
 from sapwood.artifact import Examples, Report
 from sapwood.errors import SapwoodError
-from sapwood.runs.cycle import CONTRACT, Turn, turn
+from sapwood.runs.cycle import CONTRACT, INPUTS, Turn, turn
 from sapwood.runs.world import World
 from sapwood.stage import Action, outputs
 from sapwood.store.records import Cycle
@@ -20,7 +20,7 @@ from sapwood.store.records import Cycle
 class RunCycle(Action):
     """Turn new trusted corrections into a challenger, judge it against the champion, and promote or refuse it.
 
-    The training is the recipe named here; its inputs are champion, labels, replay, dev, frozen and fresh.
+    The training is the recipe named here; its inputs are champion, champion_bundle, labels, replay, dev, frozen and fresh.
     """
 
     model: str = Field("model", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Name in the model registry.")
@@ -41,6 +41,11 @@ class RunCycle(Action):
         for name, kind in CONTRACT.items():
             if name in names and kind not in next(iter(outputs(names[name].cls).values())).kinds:
                 faults.append(f"recipe {self.recipe}: the first output of {name} must be {kind.kind}")
+        faults += [
+            f"recipe {self.recipe}: a cycle gives no input {name!r} of kind {kind.kind}"
+            for name, kind in inner.inputs.items()
+            if INPUTS.get(name) is not kind
+        ]
         return faults
 
     def run(self, world: World, replay: Examples, dev: Examples, frozen: Examples, fresh: Examples) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Deploy(Action):
             answers, latencies = ask(Gateway(url, key), texts)
         difference = compare_offline(world, version, texts, answers)
         p50, p95 = (float(np.percentile(latencies, q)) for q in (50, 95))
-        rows = [
+        rows: list[list[Any]] = [
             ["requests over HTTP", len(answers)],
             ["latency p50 / p95, ms", f"{p50:.1f} / {p95:.1f}"],
             ["largest difference from the bundle offline", f"{difference:.1e}"],
@@ -62,10 +62,15 @@ class Deploy(Action):
 def texts_of(world: World, examples: Examples, most: int) -> list[str]:
     from sapwood.text import rows
 
-    found: list[str] = rows.read(world.path(examples), ["text"])["text"].to_pylist()[:most]
+    found = column(rows.read(world.path(examples), ["text"]), "text")[:most]
     if not found:
         raise Refused("there are no rows to send", "give a port with at least one row")
     return found
+
+
+def column(table: Any, name: str) -> list[str]:
+    """A column of strings that has no nulls."""
+    return [str(value) for value in table[name].to_pylist()]
 
 
 def ask(gateway: Gateway, texts: list[str]) -> tuple[list[Answer], list[float]]:

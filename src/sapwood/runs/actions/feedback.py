@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sapwood import report
 from sapwood.artifact import Examples
+from sapwood.runs.actions.deploy import column
 from sapwood.runs.world import World
 from sapwood.serving.client import Gateway, running_gateway
 from sapwood.stage import Action
@@ -68,7 +69,7 @@ class CollectFeedback(Action):
         from sapwood.text import rows
 
         table = rows.read(world.path(examples), ["text", "label"]).slice(self.skip, self.rows)
-        return table["text"].to_pylist(), table["label"].to_pylist()
+        return column(table, "text"), column(table, "label")
 
     def _said(self, truth: str, known: list[str]) -> str:
         """The label that is sent: the truth, or the next one in the list when flipping."""

@@ -1,0 +1,104 @@
+"""Every built-in stage keeps the contract: one small chain, each stage run with all its example parameters, twice.
+
+`base` reads samples and a hub, so only its definition is checked here; its own test runs it on a local folder."""
+
+import csv
+
+import pytest
+
+from sapwood import plugins
+from sapwood.artifact import Bundle, Model, Tokenizer
+from sapwood.store.local import LocalStore
+from sapwood.testing import tiny
+from sapwood.testing.stages import check_class, check_stage, make_work
+from sapwood.text import rows
+
+CHECKED = set()
+
+
+def checked(name, store, inputs, workspace=None):
+    CHECKED.add(name)
+    return check_stage(plugins.load("stages", name), store, inputs, workspace)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return LocalStore(tmp_path_factory.mktemp("contract") / "store")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workspace")
+    (folder / "tickets.txt").write_text("one ticket\n第二张工单\n", encoding="utf-8")
+    with (folder / "texts.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "label"])
+        writer.writerows([row["text"], row["label"]] for row in tiny.tiny_examples())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(store, workspace, tmp_path_factory):
+    """Documents and examples, through the text stages."""
+    from sapwood.stages.collect import Collect
+
+    checked("collect", store, {}, workspace)
+    source = {"kind": "csv", "name": "texts", "path": "texts.csv", "text_column": "text", "label_column": "label"}
+    found = Collect.model_validate({"sources": [source]}).run(make_work(store, tmp_path_factory.mktemp("scratch"), workspace))
+    labelled = checked("label", store, {"documents": found.documents})
+    cleaned = checked("clean", store, {"documents": labelled["examples"]})
+    parts = checked("split", store, {"documents": cleaned["kept"], "raw": labelled["examples"]})
+    checked("decontaminate", store, {"documents": parts["train"], "against": [parts["test"]]})
+    checked("replay", store, {"new": parts["dev"], "old": parts["train"]})
+    return {"documents": found.documents, "all": labelled["examples"], **parts}
+
+
+@pytest.fixture(scope="module")
+def models(store, text, tmp_path_factory):
+    """A tokenizer and models, through the training stages."""
+    tokens = checked("tokenize", store, {"documents": [text["documents"]]})
+    assert isinstance(tokens["tokenizer"], Tokenizer)
+    made = checked("pretrain", store, {"documents": [text["documents"]], "tokenizer": tokens["tokenizer"]})
+    tuned = checked("finetune", store, {"model": made["model"], "train": text["train"], "dev": text["dev"]})
+    other = store.put(Model, tiny.tiny_model(tmp_path_factory.mktemp("tiny") / "model"))
+    return {"tuned": tuned["model"], "other": other}
+
+
+def test_the_text_stages_keep_the_contract(text):
+    assert rows.EXAMPLES.names[-1] == "label"
+    assert text["train"].kind == "examples"
+
+
+def test_leakage_keeps_the_contract(store, text, tmp_path):
+    table = rows.read(store.open(text["all"]))
+    more = rows.table([{**row, "id": f"{row['id']}{copy}"} for copy in range(2) for row in table.to_pylist()], rows.EXAMPLES)
+    rows.write(tmp_path, more)
+    from sapwood.artifact import Examples
+
+    checked("leakage", store, {"raw": store.put(Examples, tmp_path)})
+
+
+def test_models_are_trained_judged_packed_and_compared_by_the_contract(store, text, models):
+    candidates = [models["tuned"], models["other"]]
+    base = checked("baselines", store, {"train": text["train"], "dev": text["dev"], "tests": [text["test"]]})
+    chosen = checked("select", store, {"candidates": candidates, "dev": text["dev"]})
+    assert chosen["model"] in candidates
+    found = checked("evaluate", store, {"candidates": candidates, "examples": text["test"], "baselines": base["out"]})
+    packed = checked("compress", store, {"model": models["other"]})
+    assert isinstance(packed["bundle"], Bundle)
+    checked("parity", store, {"bundle": packed["bundle"], "model": models["other"], "examples": text["dev"]})
+    gated = {"subject": models["tuned"], "evaluation": [found["out"]], "champion": models["other"], "parity": None}
+    checked("gate", store, gated)
+
+
+def test_no_stage_was_left_out(text, models):
+    check_class(plugins.load("stages", "base"))
+    assert set(plugins.stages()) - CHECKED == {"base"}
+
+
+@pytest.mark.parametrize("name", sorted(plugins.actions()))
+def test_every_action_is_described_and_closed(name):
+    cls = plugins.load("actions", name)
+    assert cls.model_config["extra"] == "forbid"
+    assert cls.__doc__
+    assert all(field.description for field in cls.model_fields.values())
