@@ -80,10 +80,16 @@ class Action(BaseModel):
     uses_seed: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Json], ...]] = ({},)
 
+    def fingerprint(self, workspace: Path) -> str:
+        """What outside of the store decides what it does, such as the content of a file that a field names."""
+        return ""
+
     def check(self, workspace: Path) -> list[str]:
+        """As `Stage.check`."""
         return []
 
     def estimate(self, bytes_in: int) -> Estimate:
+        """As `Stage.estimate`."""
         return Estimate(5, 400_000_000, 1_000_000)
 
 

@@ -36,5 +36,4 @@ def cycle(
     rows = [[c.id, c.model, c.state, c.data.get("champion", ""), c.data.get("challenger", ""), c.data.get("reason", "")] for c in found]
     Console(width=80).print(terminal.plain("Cycles", ["id", "model", "state", "champion", "challenger", "reason"], rows))
     if identifier:
-        for step in found[0].history:
-            print(f"  {step['from']:>12} -> {step['to']}")
+        print("  " + " -> ".join(step["state"] for step in found[0].history))

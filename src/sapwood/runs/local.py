@@ -194,7 +194,7 @@ def _stage(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact
 def _act(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact, ...]], after: str) -> str:
     params, records = step.params, context.store.records
     assert isinstance(params, Action)
-    key = step_key(step, arguments, after=after)
+    key = step_key(step, arguments, params.fingerprint(context.recipe.workspace), after)
     recorded = records.action(key)
     known = recorded["result"] if recorded else None
     state, seconds = "already done", 0.0

@@ -117,7 +117,7 @@ def _plan_step(
     if arguments is None or after == "unknown":
         return Planned(step, "waits", "", estimate, basis), {}
     if step.is_action:
-        key = step_key(step, arguments, after=after)
+        key = step_key(step, arguments, step.params.fingerprint(recipe.workspace) or "", after)
         return Planned(step, "done" if store.records.action(key) else "run", key, estimate, basis), {}
     assert isinstance(step.params, Stage)
     fingerprint = step.params.fingerprint(recipe.workspace)

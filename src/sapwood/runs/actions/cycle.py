@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sapwood import recipe as recipes
 from sapwood import report, verdict
-from sapwood.artifact import Examples, Report
+from sapwood.artifact import Examples, Report, file_sha256
 from sapwood.errors import SapwoodError
 from sapwood.runs.cycle import CONTRACT, INPUTS, Turn, turn
 from sapwood.runs.world import World
@@ -48,6 +48,10 @@ class RunCycle(Action):
         ]
         return faults
 
+    def fingerprint(self, workspace: Path) -> str:
+        """The cycle's recipe: another one is another turn."""
+        return file_sha256(workspace / self.recipe)
+
     def run(self, world: World, replay: Examples, dev: Examples, frozen: Examples, fresh: Examples) -> dict[str, Any]:
         ports = {"replay": replay, "dev": dev, "frozen": frozen, "fresh": fresh}
         file = world.workspace / self.recipe
@@ -58,7 +62,9 @@ class RunCycle(Action):
 def told(world: World, model: str, cycle: Cycle) -> dict[str, Any]:
     """The cycle as a report body."""
     data = cycle.data
-    blocks = [report.table("The turn, step by step", ["state", "from", "to"], [[model, h["from"], h["to"]] for h in cycle.history])]
+    steps = zip(cycle.history, cycle.history[1:], strict=False)
+    turned = [[before["state"], after["state"], round(after["at"] - before["at"], 1)] for before, after in steps]
+    blocks = [report.table("The turn, step by step", ["from", "to", "seconds"], turned)]
     scores = [line for name in ("on_frozen", "on_fresh") if "made" in data for line in _scores(world, data["made"][name], name)]
     if scores:
         blocks.append(report.table("Before and after", ["examples", "model", "n", "macro-F1", "low", "high"], scores))

@@ -78,7 +78,7 @@ def ask(gateway: Gateway, texts: list[str]) -> tuple[list[Answer], list[float]]:
     answers, latencies = [], []
     for text in texts:
         began = time.perf_counter()
-        answers += gateway.predict([text])
+        answers += gateway.predict([text], truncate=True)  # long texts are cut as in training
         latencies.append((time.perf_counter() - began) * 1000)
     return answers, latencies
 

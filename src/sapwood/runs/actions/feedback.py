@@ -35,7 +35,7 @@ class CollectFeedback(Action):
         with running_gateway(world.store.root, self.model, revision=revision) as (url, key):
             gateway = Gateway(url, key)
             for start in range(0, len(texts), BATCH):
-                answers = gateway.predict(texts[start : start + BATCH])
+                answers = gateway.predict(texts[start : start + BATCH], truncate=True)
                 truths = labels[start : start + BATCH]
                 right += sum(answer.label == truth for answer, truth in zip(answers, truths, strict=True))
                 items = [
