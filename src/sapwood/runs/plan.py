@@ -19,7 +19,9 @@ from sapwood.runs.keys import step_key
 from sapwood.stage import Estimate, Stage, inputs
 from sapwood.store.local import LocalStore
 
-GUESS_BYTES = 20_000_000
+GUESS_BYTES = 2_000_000
+"""Input bytes assumed for a step whose inputs are not made yet."""
+NOT_ROWS = ("model", "bundle")
 HEADROOM = 500_000_000
 
 
@@ -108,11 +110,7 @@ def _plan_step(
     step: Step, recipe: Recipe, store: LocalStore, made: Mapping[Ref, Artifact], after: str
 ) -> tuple[Planned, Mapping[str, Artifact]]:
     arguments = resolve(step, made)
-    size = (
-        sum(entry.size for a in (arguments or {}).values() for artifact in a for entry in store.entries(artifact))
-        if arguments
-        else GUESS_BYTES
-    )
+    size = _bytes(arguments, store) if arguments is not None else GUESS_BYTES
     estimate, basis = _estimate(step, store, size)
     if arguments is None or after == "unknown":
         return Planned(step, "waits", "", estimate, basis), {}
@@ -128,14 +126,20 @@ def _plan_step(
     return Planned(step, "reuse" if known else "run", key, estimate, basis), known.outputs if known else {}
 
 
+def _bytes(arguments: Mapping[str, tuple[Artifact, ...]], store: LocalStore) -> int:
+    """Bytes of the inputs that are rows; a model's size says little about how long a step takes."""
+    found = [artifact for many in arguments.values() for artifact in many if artifact.kind not in NOT_ROWS]
+    return sum(entry.size for artifact in found for entry in store.entries(artifact))
+
+
 def _estimate(step: Step, store: LocalStore, bytes_in: int) -> tuple[Estimate, str]:
     rough = step.params.estimate(bytes_in)
     if step.is_action:
         return rough, "rough"
-    last = None
-    for result in store.results(step.registered):
-        same_shape = set(result.params) == set(step.params.model_fields_set)
-        last = result if same_shape or last is None else last
-    if last is None:
+    before = list(store.results(step.registered))
+    if not before:
         return rough, "rough"
-    return Estimate(last.seconds, rough.memory, rough.disk), "last time"
+    params = step.params.model_dump(mode="json")
+    alike = [result for result in before if result.params == params]
+    last = (alike or before)[-1]
+    return Estimate(last.seconds, rough.memory, rough.disk), "last time" if alike else "like last time"

@@ -17,8 +17,13 @@ FILE = "precision.json"
 def resources(asked: Resources, store: LocalStore) -> Resources:
     """The same resources without `auto` and without zeros."""
     available = cores()
+    threads = asked.threads or _positive(os.environ.get("OMP_NUM_THREADS", "")) or available
     precision = asked.precision if asked.precision != "auto" else _precision(store.root / FILE)
-    return asked.model_copy(update={"threads": asked.threads or available, "workers": asked.workers or available, "precision": precision})
+    return asked.model_copy(update={"threads": threads, "workers": asked.workers or available, "precision": precision})
+
+
+def _positive(text: str) -> int:
+    return int(text) if text.isdigit() else 0
 
 
 def _precision(file: Path) -> str:

@@ -41,8 +41,8 @@ class _Still:
 
 
 def make_work(store: Any, scratch: Path, workspace: Path | None = None, seed: int = 7, monitor: Any = None) -> Work:
-    """A `Work` outside any run: fp32, one worker, two threads."""
-    resources = Resources(threads=2, workers=1, precision="fp32")
+    """A `Work` outside any run: fp32, one worker, one thread."""
+    resources = Resources(threads=1, workers=1, precision="fp32")
     return Work(store, scratch, workspace or scratch, "checked", seed, resources, monitor or SilentMonitor())
 
 
