@@ -83,7 +83,12 @@ def test_a_line_of_2_gb_is_refused(tmp_path):
 
 
 def test_a_sample_without_network_says_what_to_do(tmp_path):
-    environment = {"SAPWOOD_CACHE": str(tmp_path / "cache"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_EXTRA_INDEX_URL": ""}
+    environment = {
+        "SAPWOOD_CACHE": str(tmp_path / "cache"),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+        "PIP_EXTRA_INDEX_URL": "",
+    }
     refused(sapwood(tmp_path, "samples", "fetch", "china-law", **environment), 8, "china-law")
 
 

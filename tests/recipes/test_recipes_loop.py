@@ -18,7 +18,10 @@ HERE = Path(__file__).parent
 THINGS = {"en": ["the kettle", "this lamp", "our hotel room", "the camera"], "zh": ["水壶", "这盏灯", "酒店房间", "相机"]}
 BOOKS = {"en": ["the novel", "her novel"], "zh": ["这本小说", "她的小说"]}
 SAID = {
-    "en": {"positive": ["very well and happy", "a great choice", "excellent quality"], "negative": ["broke and angry", "a terrible choice", "poor quality"]},
+    "en": {
+        "positive": ["very well and happy", "a great choice", "excellent quality"],
+        "negative": ["broke and angry", "a terrible choice", "poor quality"],
+    },
     "zh": {"positive": ["非常好用", "很喜欢", "质量优秀"], "negative": ["一用就坏", "很讨厌", "质量差"]},
 }
 OF_BOOKS = {
@@ -39,7 +42,9 @@ def write_texts(path):
 
 
 def sapwood(workspace, *arguments, code=0):
-    done = subprocess.run([sys.executable, "-m", "sapwood.cli.main", *arguments, "--store", "store"], cwd=workspace, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "sapwood.cli.main", *arguments, "--store", "store"], cwd=workspace, capture_output=True, text=True
+    )
     assert done.returncode == code, done.stdout[-2000:] + done.stderr[-3000:]
     assert "Traceback" not in done.stderr
     return done.stdout

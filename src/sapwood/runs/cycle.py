@@ -110,7 +110,12 @@ def _consume(this: Turn, cycle: Cycle) -> Cycle:
 
 def _train(this: Turn, cycle: Cycle) -> Cycle:
     champion = next(v for v in this.world.records.versions(this.model) if v.number == cycle.data["champion"])
-    given: dict[str, Artifact] = {"champion": Model(champion.model), "champion_bundle": Bundle(champion.bundle), "labels": Examples(cycle.data["labels"]), **this.ports}
+    given: dict[str, Artifact] = {
+        "champion": Model(champion.model),
+        "champion_bundle": Bundle(champion.bundle),
+        "labels": Examples(cycle.data["labels"]),
+        **this.ports,
+    }
     made = this.world.run_recipe(this.recipe, given)  # takes what the recipe declares
     kept = {name: next(iter(made[name].values())).digest for name in CONTRACT}
     return this.world.records.advance_cycle(cycle.id, "training", "judging", made=kept)

@@ -40,7 +40,7 @@ class EventLog:
         self._stream: TextIO = path.open("a", encoding="utf-8")
 
     def write(self, event: Event) -> None:
-        line = {"t": round(time.time(), 3), "type": event.type, "step": event.step, **event.data}
+        line = {"t": round(time.time(), 3), "type": event.type, "step": event.step, "data": event.data}
         self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._stream.flush()
 

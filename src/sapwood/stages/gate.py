@@ -94,7 +94,9 @@ class Gate(Stage):
 
     bars: list[Bar] = Field(description="What must hold: at_least, at_most, better_than, not_worse_than.", min_length=1)
 
-    def run(self, work: Work, subject: Model | Bundle, evaluation: list[Report], champion: Model | Bundle | None, parity: Report | None) -> Report:
+    def run(
+        self, work: Work, subject: Model | Bundle, evaluation: list[Report], champion: Model | Bundle | None, parity: Report | None
+    ) -> Report:
         evidence = [_Evidence(work, one) for one in evaluation]
         checks = [one.covers(i, subject.digest) for i, one in enumerate(evidence)]
         checks += [_judge(bar, evidence, subject.digest, champion.digest if champion else "") for bar in self.bars]
