@@ -49,9 +49,23 @@ def graph(folder: Path, max_tokens: int) -> Any:
     `MissingExtra` without onnx; `InputError` for a model that is too big for one file or cannot be exported.
     """
     need_onnx("exporting to ONNX")
-    import torch
+    from sapwood.models import templates
 
     model = open_classifier(folder)
+    parameters = {name: tensor.numpy() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    key = templates.key(folder, max_tokens)
+    known = templates.filled(key, parameters)
+    if known is not None:
+        return known
+    proto = _traced(model, folder, max_tokens)
+    templates.keep(key, proto, parameters)
+    return proto
+
+
+def _traced(model: Any, folder: Path, max_tokens: int) -> Any:
+    """The graph by way of the exporter."""
+    import torch
+
     if sum(p.numel() * p.element_size() for p in model.parameters()) > LIMIT:
         raise InputError(f"{folder.name}: more than {LIMIT / 1e9:.1f} GB of weights do not fit into one ONNX file", "set engine to torch")
     ids = torch.arange(14).reshape(2, 7) % 5

@@ -85,3 +85,15 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     with pytest.raises(MissingExtra, match="onnx") as caught:
         export.graph(model, 64)
     assert caught.value.next_step == "pip install 'sapwood[onnx]'"
+
+
+def test_a_second_model_of_the_same_kind_fills_the_first_ones_template_and_answers_as_itself(tmp_path: Path) -> None:
+    from sapwood.models import templates
+
+    one, two = tiny.tiny_model(tmp_path / "one", seed=1), tiny.tiny_model(tmp_path / "two", seed=2)
+    templates.KEPT.clear()
+    traced = export.graph(two, 64)
+    templates.KEPT.clear()
+    export.graph(one, 64)
+    assert len(templates.KEPT) == 1
+    assert export.graph(two, 64).SerializeToString(deterministic=True) == traced.SerializeToString(deterministic=True)
