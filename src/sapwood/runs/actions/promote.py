@@ -24,12 +24,12 @@ class Promote(Action):
         before = world.records.alias(self.model, "champion")
         world.records.set_alias(self.model, "champion", version.number, f"run {world.run}, step {world.step}")
         world.say(f"{self.model} version {version.number} is the champion")
-        was = f"version {before.number}" if before else "none"
+        was = f"It takes the place of version {before.number}." if before else "It is the first champion."
         judged, _ = releases.proofs(world.store, version)
         rows = [[c.name, "pass" if c.passed else "fail", c.detail] for c in judged.record.checks]
         return {
             "title": f"Promoted {self.model} version {version.number}",
-            "summary": f"The verdict passes and names this model; the champion was {was} and is now version {version.number}.",
+            "summary": f"Version {version.number} is the champion of {self.model}: its verdict passes and names this bundle or its model. {was}",
             "data": {"model": self.model, "version": version.number, "before": before.number if before else None},
             "blocks": [report.table("What the promotion rests on", ["bar", "", "measured"], rows)],
         }
