@@ -136,7 +136,7 @@ def _parse_yaml(text: str, file: str) -> _Source:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise RecipeError([Problem(f"{file}{line}", "", f"not valid YAML: {getattr(error, 'problem', error)}")]) from None
+        raise RecipeError([Problem(f"{file}{line}", "", f"not valid YAML: {getattr(error, 'problem', error)}")], "mend that line") from None
     if not isinstance(node, yaml.MappingNode):
         raise RecipeError([Problem(f"{file}:1", "", "a recipe is a mapping with `name` and `stages`")])
     source.data = _plain(node, (), source)

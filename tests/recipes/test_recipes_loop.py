@@ -85,10 +85,10 @@ def test_the_second_run_reuses_every_stage_and_repeats_no_action(turned):
 
 def test_trace_goes_from_a_served_answer_to_its_source_documents_and_back(turned, store):
     answer = ResponseLog(store.engine).recent("loop", 1)[0]
-    up = json.loads(sapwood(turned, "trace", answer.id, "--json"))
+    up = json.loads(sapwood(turned, "trace", answer.id, "--rows", "20", "--json"))
     sources = {name for held in up["documents"] for name in held["sources"]}
     assert "texts" in sources
-    document = next(first["id"] for held in up["documents"] if "texts" in held["sources"] for first in held["first"])
+    document = next(first["id"] for held in up["documents"] for first in held["first"] if first["source"] == "texts")
     down = json.loads(sapwood(turned, "trace", document, "--json"))
     assert down["document"]["source"] == "texts"
     assert answer.version in {version["version"] for version in down["versions"]}
@@ -108,8 +108,11 @@ def test_a_document_of_the_test_side_is_in_no_model(turned, store):
 
 
 def test_an_answer_of_the_new_champion_leads_to_the_corrections_it_learned_from(turned, store):
-    up = json.loads(sapwood(turned, "trace", "loop@2", "--json"))
+    up = json.loads(sapwood(turned, "trace", "loop@2", "--rows", "200", "--json"))
     assert any("feedback:loop" in held["sources"] for held in up["documents"])
+    correction = next(first["id"] for held in up["documents"] for first in held["first"] if first["source"] == "feedback:loop")
+    [response] = json.loads(sapwood(turned, "trace", correction, "--json"))["document"]["parents"]
+    assert json.loads(sapwood(turned, "trace", response, "--json"))["response"]["version"] == 1
 
 
 def test_the_report_tells_the_story_without_the_network(turned):

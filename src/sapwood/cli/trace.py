@@ -106,7 +106,7 @@ def _down(store: LocalStore, identifier: str) -> dict[str, Any]:
     from sapwood.runs import trace as lineage
 
     found = lineage.document(store, identifier)
-    kept = {name: found.row[name] for name in ("id", "source", "url", "license", "language", "text", "meta")}
+    kept = {name: found.row[name] for name in ("id", "source", "url", "license", "language", "text", "meta", "parents")}
     return {
         "asked": identifier,
         "document": kept,
@@ -120,6 +120,8 @@ def _print(story: dict[str, Any]) -> None:
     if "document" in story:
         row = story["document"]
         print(f"document {row['id']}\n  source    {row['source']}  {row['url']}\n  text      {row['text'][:160]}")
+        if row["parents"]:
+            print(f"  parents   {' '.join(row['parents'])}")
         print(f"is in {len(story['artifacts'])} artifacts:")
         for item in story["artifacts"]:
             print(f"  {item['artifact']:<26} {item['made_by']}")

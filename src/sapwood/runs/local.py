@@ -95,7 +95,10 @@ def nested(context: _Context, name: str, file: Path, given: Mapping[str, Artifac
     """Run another recipe inside this run: its steps are listed under the action that asked for it."""
     inner = recipes.read(file)
     if any(step.is_action for step in inner.steps):
-        raise RecipeError([Problem(inner.file, "actions", "a recipe that an action starts may hold stages only")])
+        raise RecipeError(
+            [Problem(inner.file, "actions", "a recipe that an action starts may hold stages only")],
+            "move the actions to the recipe that starts it",
+        )
     given = {port: artifact for port, artifact in given.items() if port in inner.inputs}
     plans.check_world(inner, given)
     outcome = Outcome(context.outcome.run)

@@ -75,7 +75,7 @@ def check_world(recipe: Recipe, given: Mapping[str, Artifact]) -> None:
         section = "actions" if step.is_action else "stages"
         problems += [Problem(step.where, f"{section}.{step.name}", fault) for fault in step.params.check(recipe.workspace)]
     if problems:
-        raise RecipeError(problems)
+        raise RecipeError(problems, "mend these, then run the same command again")
 
 
 def check_room(plan: Plan, store: LocalStore) -> None:

