@@ -23,11 +23,12 @@ demo: venv ## raw reviews to a proven, deployed model; a page at demo/report.htm
 test: venv ## the short form of every test, under 15 minutes on 2 cores
 	$(BIN)/python -m pytest tests -m 'not soak' -n auto --dist loadfile
 
-check: venv ## style, types, layers
+check: venv ## style, types, layers, budgets, fresh docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/house tests/docs/test_docs_reference.py
 
 bench: venv ## time the whole loop on a new store; results are kept
 	$(BIN)/python benchmarks/loop.py --keep benchmarks/results/loop.jsonl

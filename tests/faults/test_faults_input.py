@@ -22,7 +22,7 @@ def sapwood(workspace: Path, *arguments: str, **environment: str) -> subprocess.
     return subprocess.run(command, cwd=workspace, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300)
 
 
-def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+def check_refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "next:" in done.stderr
@@ -38,11 +38,11 @@ def run(workspace: Path, kind: str = "lines") -> subprocess.CompletedProcess[str
 def test_a_recipe_with_three_mistakes_shows_all_three(tmp_path):
     (tmp_path / "r.yaml").write_text("seed: many\nstages:\n  a: {stage: collectt}\n  b: {stage: clean, documents: c, min_char: 3}\n")
     done = sapwood(tmp_path, "run", "r.yaml")
-    refused(done, 3, "r.yaml:1: seed", "Did you mean collect?", "Did you mean min_chars?", "problems in the recipe")
+    check_refused(done, 3, "r.yaml:1: seed", "Did you mean collect?", "Did you mean min_chars?", "problems in the recipe")
 
 
 def test_a_missing_source_is_found_before_anything_runs(tmp_path):
-    refused(run(tmp_path), 3, "no such file: texts", "r.yaml:4")
+    check_refused(run(tmp_path), 3, "no such file: texts", "r.yaml:4")
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_an_unreadable_source_names_file_and_place(tmp_path, content, kind, word
     (tmp_path / "texts").write_bytes(content)
     if kind == "sqlite":
         (tmp_path / "r.yaml").write_text(RECIPE.replace("kind: KIND", "kind: sqlite, table: t"))
-        refused(sapwood(tmp_path, "run", "r.yaml", "--store", "store"), 4, "texts")
+        check_refused(sapwood(tmp_path, "run", "r.yaml", "--store", "store"), 4, "texts")
         return
-    refused(run(tmp_path, kind), 4, "texts", words)
+    check_refused(run(tmp_path, kind), 4, "texts", words)
 
 
 def long_line(tmp_path: Path, size: int) -> None:
@@ -70,7 +70,7 @@ def long_line(tmp_path: Path, size: int) -> None:
         for _ in range(size >> 20):
             stream.write(b"x" * (1 << 20))
     done = run(tmp_path)
-    refused(done, 4, "texts", "line 1")
+    check_refused(done, 4, "texts", "line 1")
 
 
 def test_a_line_of_100_mb_is_refused(tmp_path):
@@ -89,7 +89,7 @@ def test_a_sample_without_network_says_what_to_do(tmp_path):
         "PIP_FIND_LINKS": str(tmp_path),
         "PIP_EXTRA_INDEX_URL": "",
     }
-    refused(sapwood(tmp_path, "samples", "fetch", "china-law", **environment), 8, "china-law")
+    check_refused(sapwood(tmp_path, "samples", "fetch", "china-law", **environment), 8, "china-law")
 
 
 def test_a_port_in_use_is_named(tmp_path):
@@ -99,16 +99,16 @@ def test_a_port_in_use_is_named(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        refused(sapwood(tmp_path, "serve", "any", "--store", "store", "--port", port), 7, port, "--port 0")
+        check_refused(sapwood(tmp_path, "serve", "any", "--store", "store", "--port", port), 7, port, "--port 0")
 
 
 def test_nothing_to_serve_nothing_to_trace_and_no_such_run_say_so(tmp_path):
     (tmp_path / "texts").write_text("one line\n")
     assert run(tmp_path).returncode == 0
-    refused(sapwood(tmp_path, "serve", "any", "--store", "store", "--port", "0"), 5)
-    refused(sapwood(tmp_path, "trace", "0" * 32, "--store", "store"), 5)
-    refused(sapwood(tmp_path, "show", "20200101-000000-aaaa", "--store", "store"), 5)
-    refused(sapwood(tmp_path, "show", "--store", "elsewhere"), 5)
+    check_refused(sapwood(tmp_path, "serve", "any", "--store", "store", "--port", "0"), 5)
+    check_refused(sapwood(tmp_path, "trace", "0" * 32, "--store", "store"), 5)
+    check_refused(sapwood(tmp_path, "show", "20200101-000000-aaaa", "--store", "store"), 5)
+    check_refused(sapwood(tmp_path, "show", "--store", "elsewhere"), 5)
 
 
 def test_wrong_usage_keeps_the_shells_2(tmp_path):
