@@ -4,7 +4,8 @@
 attention is one operator; batch and length dynamic; traces, paths and names of the exporting machine removed, so that the
 bytes follow the weights.
 `quantise`: embedding tables to int8 with one scale a row (`Gather` int8, `Gather` scale, multiply), matrix products to int8
-with one scale a column (onnxruntime's dynamic quantisation: activations are scaled as they come); heads (`Gemm`) stay in fp32.
+with one scale a column (onnxruntime's dynamic quantisation: activations are scaled as they come); heads (`Gemm`) and the
+products that narrow (see `_narrowing`) stay in fp32.
 
 What it does NOT do: tell how the 8-bit graph answers (the parity stage measures that, on the machine where it runs: on x86 CPUs
 without VNNI the int8 sums can saturate), export models above 2 GB, or keep any output but the logits.
@@ -206,11 +207,20 @@ def quantise(proto: Any, path: Path) -> None:
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=[*heads, *(f"{name}_MatMul" for name in heads)],
+            nodes_to_exclude=[*heads, *(f"{name}_MatMul" for name in heads), *_narrowing(proto)],
         )
     import onnx
 
     save(strip(onnx.load(path)), path)
+
+
+def _narrowing(proto: Any) -> list[str]:
+    """Products that map a wide layer to a narrow one, such as a feed-forward layer's second. What comes into them has outliers
+    that one scale a batch cannot hold: on a 12 x 384 encoder, keeping these in fp32 took the agreement of 300 answers from
+    .977 to .990 and the mean error of a probability from .019 to .007, for 141 instead of 120 MB and 91 instead of 127 rows a second."""
+    shapes = {table.name: tuple(table.dims) for table in proto.graph.initializer}
+    products = (node for node in proto.graph.node if node.op_type == "MatMul" and len(shapes.get(node.input[1], ())) == 2)
+    return [node.name for node in products if shapes[node.input[1]][0] > shapes[node.input[1]][1]]
 
 
 def _shrink_tables(proto: Any) -> None:
