@@ -266,7 +266,7 @@ def _step(source: _Source, section: str, name: str, fields: Any, seed: int) -> S
             f"no {word} is called {registered!r}. {plugins.nearest(registered, dict(known))}",
         )
         return None
-    cls = plugins.load(section, registered)
+    cls: type[Stage] | type[Action] = plugins.load(section, registered)
     ports = inputs(cls)
     refs = {port: _refs(source, (*path, port), body.pop(port), ports[port]) for port in list(body) if port in ports}
     allowed = [*cls.model_fields, *ports]
@@ -416,7 +416,7 @@ def schema() -> dict[str, Any]:
         for name in names:
             definitions[f"{word}.{name}"] = _step_schema(word, name, plugins.load(section, name), definitions)
         refs = {name: {"$ref": f"#/$defs/{word}.{name}"} for name in names}
-        other = {"type": "object", "required": [word], "properties": {word: {"enum": names}}}
+        other: dict[str, Any] = {"type": "object", "required": [word], "properties": {word: {"enum": names}}}
         other["allOf"] = [{"if": {"properties": {word: {"const": name}}}, "then": refs[name]} for name in names]
         by_name = {name: {"if": {"required": [word]}, "then": other, "else": refs[name]} for name in names}
         sections[section] = {"type": "object", "properties": by_name, "additionalProperties": other}

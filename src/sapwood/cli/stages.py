@@ -47,7 +47,7 @@ def stages(as_json: Annotated[bool, typer.Option("--json", help="JSON on standar
     for column in ("name", "kind", "what it does"):
         table.add_column(column)
     for item in listed:
-        table.add_row(item["name"], item["kind"], item["summary"])
+        table.add_row(*(str(item[key]) for key in ("name", "kind", "summary")))
     Console(width=80).print(table)
 
 

@@ -148,26 +148,23 @@ def _deployed(store: LocalStore, found: Found, tainted: set[str]) -> None:
 def _sources(store: LocalStore, artifact: Artifact) -> dict[str, int]:
     from sapwood.text import rows
 
-    counted = Counter(rows.read(store.open(artifact), ["source"])["source"].to_pylist())
+    counted = Counter(str(source) for source in rows.read(store.open(artifact), ["source"])["source"].to_pylist())
     return dict(sorted(counted.items()))
 
 
 def _has(store: LocalStore, artifact: Artifact, identifier: str) -> bool:
-    import pyarrow.compute as pc
-
     from sapwood.text import rows
 
-    return bool(pc.any(pc.equal(rows.read(store.open(artifact), ["id"])["id"], identifier)).as_py())
+    return identifier in set(rows.read(store.open(artifact), ["id"])["id"].to_pylist())
 
 
 def _row(store: LocalStore, artifact: Artifact, identifier: str) -> dict[str, Any]:
-    import pyarrow.compute as pc
-
     from sapwood.text import rows
 
     table = rows.read(store.open(artifact))
-    kept: list[dict[str, Any]] = table.filter(pc.equal(table["id"], identifier)).to_pylist()
-    return kept[0]
+    place = table["id"].to_pylist().index(identifier)
+    row: dict[str, Any] = table.slice(place, 1).to_pylist()[0]
+    return row
 
 
 def _first(store: LocalStore, holding: list[Artifact]) -> Artifact:

@@ -94,7 +94,7 @@ def _recording(cls: type[Stage], seen: set[str]) -> type[Stage]:
     def look(self: Any, name: str) -> Any:
         if name in cls.model_fields:
             seen.add(name)
-        return super(recording, self).__getattribute__(name)
+        return cls.__getattribute__(self, name)
 
     recording = type(cls.__name__, (cls,), {"__getattribute__": look, "__module__": cls.__module__})
     return recording

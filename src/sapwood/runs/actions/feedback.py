@@ -53,7 +53,7 @@ class CollectFeedback(Action):
                 sent += len(gateway.feedback(items))
         world.say(f"{sent} corrections arrived; the champion had {right} of {len(texts)} right")
         how = "Every label was flipped on purpose." if self.flip else "Labels are those of the source."
-        table = [
+        table: list[list[Any]] = [
             ["rows asked over HTTP", len(texts)],
             ["champion right", f"{right} ({right / len(texts):.1%})"],
             ["corrections stored", sent],

@@ -25,7 +25,12 @@ class Register(Action):
             self.model, bundle.digest, source.digest, verdict.digest, parity.digest if parity else "", world.run
         )
         world.say(f"{self.model} version {version.number} is bundle {bundle.short}")
-        rows = [["version", version.number], ["bundle", bundle.digest], ["model", source.digest], ["verdict", verdict.digest]]
+        rows: list[list[Any]] = [
+            ["version", version.number],
+            ["bundle", bundle.digest],
+            ["model", source.digest],
+            ["verdict", verdict.digest],
+        ]
         return {
             "title": f"Registered {self.model} version {version.number}",
             "summary": f"Bundle {bundle.short} is version {version.number} of {self.model}.",
