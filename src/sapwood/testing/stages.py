@@ -96,5 +96,4 @@ def _recording(cls: type[Stage], seen: set[str]) -> type[Stage]:
             seen.add(name)
         return cls.__getattribute__(self, name)
 
-    recording = type(cls.__name__, (cls,), {"__getattribute__": look, "__module__": cls.__module__})
-    return recording
+    return type(cls.__name__, (cls,), {"__getattribute__": look, "__module__": cls.__module__})
