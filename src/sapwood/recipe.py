@@ -30,6 +30,7 @@ from sapwood.errors import InputError, Problem, RecipeError
 from sapwood.stage import Action, Port, Resources, Stage, inputs, outputs
 
 FORMAT = 1
+LARGEST = 1_000_000
 TOP = ("sapwood", "name", "description", "seed", "inputs", "resources", "stages", "actions")
 
 
@@ -95,7 +96,7 @@ class _Source:
         while parts and parts not in self.lines:
             parts = parts[:-1]
         line = self.lines.get(parts, 0)
-        return f"{self.file}:{line}" if line else self.file if line == 0 else "--set"
+        return "--set" if line < 0 else f"{self.file}:{line}" if line else self.file
 
     def fault(self, path: Sequence[str], what: str) -> None:
         self.problems.append(Problem(self.where(path), ".".join(str(part) for part in path), what))
@@ -110,6 +111,8 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises `InputError` when the file cannot be read, `RecipeError` with every problem otherwise.
     """
     try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > LARGEST):
+            raise InputError(f"{path}: a recipe is a file of at most {LARGEST / 1e6:.0f} MB", "give the path of a YAML recipe")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe", "sapwood init my-project writes one") from None
@@ -133,13 +136,18 @@ def _parse_yaml(text: str, file: str) -> _Source:
     source = _Source(file, {})
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if isinstance(node, yaml.MappingNode):
+            source.data = _plain(node, (), source)
+    except RecursionError:
+        raise RecipeError([Problem(file, "", "nested too deep, or an alias that holds itself")], "write it flat") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise RecipeError([Problem(f"{file}{line}", "", f"not valid YAML: {getattr(error, 'problem', error)}")], "mend that line") from None
     if not isinstance(node, yaml.MappingNode):
-        raise RecipeError([Problem(f"{file}:1", "", "a recipe is a mapping with `name` and `stages`")])
-    source.data = _plain(node, (), source)
+        raise RecipeError(
+            [Problem(f"{file}:1", "", "a recipe is a mapping with `name` and `stages`")], "sapwood init my-project writes one"
+        )
     return source
 
 

@@ -116,3 +116,30 @@ def test_wrong_usage_keeps_the_shells_2(tmp_path):
     assert "Did you mean run?" in sapwood(tmp_path, "runn").stderr
     assert sapwood(tmp_path, "run", "--no-such-flag").returncode == 2
     assert sapwood(tmp_path, "run").returncode == 2
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "seed: &s [*s]\n", "- a\n", "", "just words\n"])
+def test_a_recipe_that_is_no_recipe_says_so(tmp_path, text):
+    (tmp_path / "r.yaml").write_text(text)
+    check_refused(sapwood(tmp_path, "plan", "r.yaml", "--store", "store"), 3)
+
+
+def test_a_recipe_of_50_mb_and_a_folder_are_refused_at_once(tmp_path):
+    (tmp_path / "r.yaml").write_text("a" * 50_000_000)
+    check_refused(sapwood(tmp_path, "plan", "r.yaml"), 4, "at most 1 MB")
+    check_refused(sapwood(tmp_path, "plan", "."), 4)
+
+
+def test_a_store_or_report_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "texts").write_text("one line\n")
+    (tmp_path / "file").write_text("")
+    assert run(tmp_path).returncode == 0
+    check_refused(sapwood(tmp_path, "plan", "r.yaml", "--store", "file"), 7, "file")
+    check_refused(sapwood(tmp_path, "keys", "create", "--owner", "me", "--store", "file"), 7, "file")
+    check_refused(sapwood(tmp_path, "run", "r.yaml", "--store", "store", "--report", "."), 4, "folder")
+
+
+def test_an_override_with_a_wrong_value_is_placed_at_set(tmp_path):
+    (tmp_path / "texts").write_text("one line\n")
+    assert run(tmp_path).returncode == 0
+    check_refused(sapwood(tmp_path, "plan", "r.yaml", "--store", "store", "--set", "seed=-1"), 3, "--set: seed")

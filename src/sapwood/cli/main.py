@@ -62,6 +62,7 @@ def application(command: str) -> typer.Typer:
     function = getattr(module, command, None)
     if not callable(function):
         app: typer.Typer = module.app
+        app.pretty_exceptions_enable = False
         return app
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     extra = getattr(module, "OPTIONS", {}).get(command, {"context_settings": {"help_option_names": ["-h", "--help"]}})
@@ -97,6 +98,14 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         print(f"sapwood: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        print(
+            f"sapwood: {error.filename or 'a file'}: {error.strerror or error}\n  next: check that path and who may write there",
+            file=sys.stderr,
+        )
+        sys.exit(7)
     except KeyboardInterrupt:
         print("sapwood: stopped", file=sys.stderr)
         sys.exit(130)

@@ -58,10 +58,13 @@ def run(
     Example: sapwood run recipe.yaml --report report.html
     """
     from sapwood import recipe as recipes
+    from sapwood.errors import InputError
     from sapwood.runs import local
     from sapwood.runs.monitor import EventLog, JsonMonitor, StopFlag, TerminalMonitor
     from sapwood.store.find import open_store
 
+    if report is not None and report.is_dir():
+        raise InputError(f"--report {report} is a folder", "give the path of an HTML file")
     checked = recipes.read(recipe, overrides or [])
     opened = open_store(store)
     inputs = _given(opened, given or [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +39,7 @@ def show(
         try:
             found = _run(opened, what)
         except NotFound:
-            found = _artifact(opened, what)
+            found = _stored(opened, what)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, default=str))
         return
@@ -90,7 +91,13 @@ def _cell(value: Any) -> str:
 
 def _overview(store: LocalStore) -> dict[str, Any]:
     runs = [
-        {"run": r.id, "recipe": r.name, "status": r.status, "seconds": round(r.seconds or 0, 1), "started": r.started}
+        {
+            "run": r.id,
+            "recipe": r.name,
+            "status": r.status,
+            "seconds": round(r.seconds or 0, 1),
+            "started": time.strftime("%Y-%m-%d %H:%M", time.localtime(r.started)),
+        }
         for r in store.records.runs(20)
     ]
     models = []
@@ -142,6 +149,17 @@ def _run(store: LocalStore, what: str) -> dict[str, Any]:
     return {"run": [{"run": run.id, "recipe": run.name, "status": run.status, "seconds": round(run.seconds or 0, 1)}], "steps": steps}
 
 
+def _stored(store: LocalStore, what: str) -> dict[str, Any]:
+    from sapwood.errors import NotFound
+
+    try:
+        return _artifact(store, what)
+    except NotFound:
+        raise NotFound(
+            f"{what!r} is no run, model or artifact here", "sapwood show lists runs and models, sapwood store list artifacts"
+        ) from None
+
+
 def _artifact(store: LocalStore, what: str) -> dict[str, Any]:
     artifact = store.find(what)
     entries = store.entries(artifact)
@@ -164,6 +182,8 @@ def _artifact(store: LocalStore, what: str) -> dict[str, Any]:
 
 
 def _print(found: dict[str, Any]) -> None:
+    if not any(found.values()):
+        print("Nothing here yet. Next: sapwood run recipe.yaml")
     _tables({title: (list(rows[0]), [list(row.values()) for row in rows]) for title, rows in found.items() if rows})
 
 

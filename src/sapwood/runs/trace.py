@@ -93,7 +93,9 @@ def document(store: LocalStore, identifier: str) -> Found:
     """Where a document is now. Raises `NotFound` when no stored rows have that id."""
     holding = [artifact for kind in ("documents", "examples") for artifact in store.artifacts(kind) if _has(store, artifact, identifier)]
     if not holding:
-        raise NotFound(f"no stored document has the id {identifier}", "sapwood trace ARTIFACT lists ids; sapwood show lists artifacts")
+        raise NotFound(
+            f"{identifier!r} is no response, model, artifact or document here", "sapwood show lists models, sapwood store list artifacts"
+        )
     tainted = {artifact.digest: artifact for artifact in holding}
     queue = list(holding)
     while queue:

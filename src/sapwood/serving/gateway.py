@@ -149,7 +149,7 @@ class Gateway:
         """Load the deployment of now, then follow. Raises `NotFound` (nothing deployed) or what the load raised."""
         wanted = self.plan.follow()
         if wanted is None:
-            raise NotFound(f"nothing is deployed under {self.name!r}", "run a recipe with a deploy step, or sapwood deploy")
+            raise NotFound(f"nothing is deployed under {self.name!r}", "run a recipe with a deploy step")
         self._swap(wanted)
         self._acknowledge()
         self._follower.start()
