@@ -19,6 +19,7 @@ from sapwood.stage import Action, Resources, Stage, inputs, outputs
 
 VARIABLES = {
     "OMP_WAIT_POLICY": ("`passive`", "How threads wait for each other; `active` is some 8 % faster on a machine with nothing else to do."),
+    "OMP_NUM_THREADS": ("every core", "Threads where a recipe's `resources.threads` is 0."),
     "SAPWOOD_STORE": ("the nearest `.sapwood` from here up", "The store's folder, where `--store` is not given."),
     "SAPWOOD_CACHE": ("`.cache/sapwood` in the home folder", "Where fetched samples are kept."),
 }

@@ -78,7 +78,7 @@ def test_every_variable_the_source_reads_is_listed() -> None:
     from pathlib import Path
 
     source = Path(reference.__file__).parents[1]
-    read = {name for path in source.rglob("*.py") for name in re.findall(r"SAPWOOD_[A-Z_]+", path.read_text(encoding="utf-8"))}
+    read = {name for path in source.rglob("*.py") for name in re.findall(r"(?:SAPWOOD|OMP)_[A-Z_]+[A-Z]", path.read_text(encoding="utf-8"))}
     assert read == set(reference.VARIABLES)
 
 
