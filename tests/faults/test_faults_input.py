@@ -65,7 +65,7 @@ def test_an_unreadable_source_names_file_and_place(tmp_path, content, kind, word
     check_refused(run(tmp_path, kind), 4, "texts", words)
 
 
-def long_line(tmp_path: Path, size: int) -> None:
+def check_long_line(tmp_path: Path, size: int) -> None:
     with (tmp_path / "texts").open("wb") as stream:
         for _ in range(size >> 20):
             stream.write(b"x" * (1 << 20))
@@ -74,12 +74,12 @@ def long_line(tmp_path: Path, size: int) -> None:
 
 
 def test_a_line_of_100_mb_is_refused(tmp_path):
-    long_line(tmp_path, 100 << 20)
+    check_long_line(tmp_path, 100 << 20)
 
 
 @pytest.mark.soak
 def test_a_line_of_2_gb_is_refused(tmp_path):
-    long_line(tmp_path, 2 << 30)
+    check_long_line(tmp_path, 2 << 30)
 
 
 def test_a_sample_without_network_says_what_to_do(tmp_path):

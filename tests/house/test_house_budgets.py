@@ -37,28 +37,28 @@ def parameters(node: Function) -> int:
     return len([name for name in names if name not in ("self", "cls")])
 
 
-def held(found: dict[str, int], budget: int) -> None:
+def check_budget(found: dict[str, int], budget: int) -> None:
     over = {name: size for name, size in found.items() if size > budget and name not in ALLOWED}
     assert not over, f"over the budget of {budget}: {over}"
 
 
 def test_a_file_has_at_most_500_lines() -> None:
-    held({name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}, FILE_LINES)
+    check_budget({name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}, FILE_LINES)
 
 
 def test_a_function_has_at_most_60_lines() -> None:
-    held({name: (node.end_lineno or 0) - node.lineno + 1 for name, node in functions()}, FUNCTION_LINES)
+    check_budget({name: (node.end_lineno or 0) - node.lineno + 1 for name, node in functions()}, FUNCTION_LINES)
 
 
 def test_a_function_has_at_most_8_parameters() -> None:
-    held({name: parameters(node) for name, node in functions()}, PARAMETERS)
+    check_budget({name: parameters(node) for name, node in functions()}, PARAMETERS)
 
 
 def test_a_stage_has_at_most_15_fields_and_each_is_described() -> None:
     from sapwood import plugins
 
     steps = {**plugins.stages(), **plugins.actions()}
-    held({name: len(cls.model_fields) for name, cls in steps.items()}, STAGE_FIELDS)
+    check_budget({name: len(cls.model_fields) for name, cls in steps.items()}, STAGE_FIELDS)
     silent = [f"{name}.{field}" for name, cls in steps.items() for field, info in cls.model_fields.items() if not info.description]
     assert not silent
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from sapwood.errors import Corrupt
@@ -39,9 +40,9 @@ def sweep(layout: Layout, finished: Callable[[str], bool], older_than_s: float, 
 def _removable(layout: Layout, finished: Callable[[str], bool], before: float) -> Iterator[Path]:
     named = _named(layout)
     for folder in _inside(layout.root / "blobs"):
-        yield from (path for path in _inside(folder) if path.name not in named and _touched(path) <= before)
-    yield from (path for path in _inside(layout.tmp) if _touched(path) <= min(before, time.time() - TMP_S))
-    yield from (path for path in _inside(layout.root / "aside") if _touched(path) <= before)
+        yield from (path for path in _untouched(folder, before) if path.name not in named)
+    yield from _untouched(layout.tmp, min(before, time.time() - TMP_S))
+    yield from _untouched(layout.root / "aside", before)
     yield from (path for path in _inside(layout.root / "views") if not manifests.exists(layout, path.name))
     yield from (path for path in _inside(layout.root / "work") if finished(path.name))
     yield from (p for p in _inside(layout.root / "leases") if p.suffix == ".pid" and not layout.work(p.stem).exists())
@@ -59,7 +60,11 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _touched(path: Path) -> float:
-    """The last time anything about the file changed: linking an old file into place counts."""
-    status = path.lstat()
-    return max(status.st_mtime, status.st_ctime)
+def _untouched(folder: Path, since: float) -> Iterator[Path]:
+    """What lies in a folder and did not change after `since`; linking an old file into place is a change.
+    Writers make and remove files in tmp without our lock: what vanished since it was listed is theirs, and is not ours to remove."""
+    for path in _inside(folder):
+        with suppress(FileNotFoundError):
+            status = path.lstat()
+            if max(status.st_mtime, status.st_ctime) <= since:
+                yield path
