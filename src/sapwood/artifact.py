@@ -36,16 +36,18 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Documents(Artifact):
-    """Rows of text with provenance: `rows.parquet` in the columns of `sapwood.text.rows.DOCUMENTS`."""
+    """Rows of text with provenance: `rows-00000.parquet`, ... in the columns of `sapwood.text.rows.DOCUMENTS`."""
 
     kind = "documents"
+    schema = 2
 
 
 @dataclass(frozen=True)
 class Examples(Artifact):
-    """Documents with a label: `rows.parquet` in the columns of `sapwood.text.rows.EXAMPLES`."""
+    """Documents with a label: `rows-00000.parquet`, ... in the columns of `sapwood.text.rows.EXAMPLES`."""
 
     kind = "examples"
+    schema = 2
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Names to classes, loaded when asked for. Built-ins stand in the same tables that entry points extend.
 
 A recipe resolves registered names only, never dotted paths. Other distributions register through the entry-point
-groups `sapwood.stages` and `sapwood.actions`; a name that is taken twice is an error. The tables cannot change at run time.
+groups `sapwood.stages`, `sapwood.actions` and `sapwood.sources`; a name that is taken twice is an error. The tables cannot
+change at run time. Only names stand here, so this module lies low in the house: any room may look up what it extends.
 """
 
 from __future__ import annotations
@@ -43,6 +44,16 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "replay": "sapwood.stages.replay:Replay",
             }
         ),
+        "sources": MappingProxyType(
+            {
+                "lines": "sapwood.text.sources.lines:Lines",
+                "csv": "sapwood.text.sources.tables:Csv",
+                "jsonl": "sapwood.text.sources.tables:Jsonl",
+                "json": "sapwood.text.sources.tables:JsonFile",
+                "sqlite": "sapwood.text.sources.tables:Sqlite",
+                "files": "sapwood.text.sources.files:Files",
+            }
+        ),
         "actions": MappingProxyType(
             {
                 "register": "sapwood.runs.actions.register:Register",
@@ -54,7 +65,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
     }
 )
-BASES: Mapping[str, type] = MappingProxyType({"stages": Stage, "actions": Action})
+BASES: Mapping[str, str] = MappingProxyType(
+    {"stages": "sapwood.stage:Stage", "actions": "sapwood.stage:Action", "sources": "sapwood.text.sources.source:Source"}
+)
+"""The class that every class of a group is one of."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +106,15 @@ def load(group: str, name: str) -> type[Any]:
     known = table(group)
     if name not in known:
         raise InputError(f"no {group[:-1]} is called {name!r}. {nearest(name, dict(known))}", f"sapwood {group}")
-    module, _, attribute = known[name].target.partition(":")
-    loaded = getattr(import_module(module), attribute)
-    if not (isinstance(loaded, type) and issubclass(loaded, BASES[group])):
-        raise SapwoodError(f"{known[name].target} is not a {BASES[group].__name__}", f"report this to {known[name].distribution}")
+    loaded, base = _found(known[name].target), _found(BASES[group])
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise SapwoodError(f"{known[name].target} is not a {base.__name__}", f"report this to {known[name].distribution}")
     return loaded
+
+
+def _found(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def stages() -> dict[str, type[Stage]]:

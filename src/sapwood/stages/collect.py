@@ -11,7 +11,7 @@ from pydantic import Field
 from sapwood.artifact import Documents, Report
 from sapwood.errors import Interrupted
 from sapwood.stage import Estimate, Json, Stage, Work
-from sapwood.text.sources import Source, faults, fingerprint, locate
+from sapwood.text.sources.catalogue import AnySource, faults
 
 
 class Collected(NamedTuple):
@@ -22,21 +22,20 @@ class Collected(NamedTuple):
 class Collect(Stage):
     """Read text from files, tables and samples into documents with their provenance."""
 
-    sources: tuple[Source, ...] = Field(min_length=1, description="Where the text comes from: lines, csv, jsonl, sqlite or files.")
+    sources: tuple[AnySource, ...] = Field(min_length=1, description="Where the text comes from: lines, csv, jsonl, sqlite or files.")
 
     is_source: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Json], ...]] = ({"sources": [{"kind": "lines", "name": "tickets", "path": "tickets.txt"}]},)
 
-    def fingerprint(self, workspace: Path) -> str:
-        return " ".join(fingerprint(source, workspace) for source in self.sources)
+    def fingerprint(self, workspace: Path) -> str | None:
+        found = [source.fingerprint(workspace) for source in self.sources]
+        return None if None in found else " ".join(str(one) for one in found)
 
     def check(self, workspace: Path) -> list[str]:
         return faults(self.sources, workspace)
 
     def estimate(self, bytes_in: int) -> Estimate:
-        from sapwood.samples.table import samples
-
-        size = bytes_in + sum(samples()[s.sample].bytes for s in self.sources if s.sample in samples())
+        size = bytes_in
         return Estimate(2 + size / 10e6, 400_000_000, size)
 
     def run(self, work: Work) -> Collected:
@@ -56,12 +55,20 @@ class Collect(Stage):
 def _copy(source: Any, work: Work, out: Any) -> Counter[str]:
     """Read one source into the writer. Counts: rows, characters, languages, skipped rows by reason."""
     from sapwood.text.readers import read
+    from sapwood.text.sources.source import Reading
 
     skipped: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    locate(source, work.workspace, work.say)
+
+    def failed(locator: str, why: str) -> None:
+        skipped["damaged"] += 1
+        work.say(f"{source.name}: {locator} is left out: {why}")
+
+    scratch = work.scratch / "sources" / source.name
+    scratch.mkdir(parents=True, exist_ok=True)
+    reading = Reading(work.workspace, scratch, work.say, failed, lambda reason: skipped.update([reason]), work.stopping)
     with work.progress(f"reading {source.name}", 0, "documents") as meter:
-        for batch in read(source, work.workspace, work.say, skipped):
+        for batch in read(source, reading):
             if work.stopping():
                 raise Interrupted("stopped while reading", "run the same command again")
             out.add(batch)

@@ -2,6 +2,9 @@
 
 A document's id is a hash of (source name, locator within the source): it stays the same when the text is cleaned,
 so lineage by document is a join on ids. `text_digest` follows the text. Every operator keeps the id.
+
+A payload is one or more shards, `rows-00000.parquet` and so on, whose row groups are bounded in rows and in bytes: the unit in
+which text is read, worked on and written, so that memory depends on neither the artifact nor the length of its documents.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FILE = "rows.parquet"
+from sapwood.errors import Corrupt
 
 DOCUMENTS = pa.schema(
     [
@@ -65,25 +68,37 @@ def table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema = DOCUMENTS) -> p
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 
+def shards(folder: Path) -> list[Path]:
+    """The payload's files in the order of their rows. Raises `Corrupt` when there is none: even no rows are one empty shard."""
+    found = sorted(folder.glob("rows-*.parquet"))
+    if not found:
+        raise Corrupt(f"{folder.name}: no rows-*.parquet in this payload", "sapwood store verify")
+    return found
+
+
 def read(folder: Path, columns: list[str] | None = None) -> pa.Table:
-    """The payload's rows, in their order."""
-    return pq.read_table(folder / FILE, columns=columns)
+    """The payload's rows, in their order, all at once: for what is known to be small. Large text goes through `batches`."""
+    return pa.concat_tables(pq.read_table(shard, columns=columns) for shard in shards(folder))
 
 
-def batches(folder: Path, size: int = 4096) -> Iterator[pa.RecordBatch]:
-    """The payload's rows in batches of at most `size`, so that memory does not grow with the artifact."""
-    with pq.ParquetFile(folder / FILE) as stored:
-        yield from stored.iter_batches(batch_size=size)
+def batches(folder: Path, columns: list[str] | None = None, size: int = 4096) -> Iterator[pa.RecordBatch]:
+    """The payload's rows in batches of at most `size`, in their order. Memory does not grow with the artifact: one row group at a time."""
+    for shard in shards(folder):
+        with pq.ParquetFile(shard) as stored:
+            for group in range(stored.num_row_groups):
+                yield from stored.iter_batches(size, row_groups=[group], columns=columns, use_threads=False)
 
 
 def write(folder: Path, rows: pa.Table) -> None:
-    """Write the payload. The bytes depend on the rows only (fixed codec, row-group size and writer version)."""
-    pq.write_table(rows, folder / FILE, compression="zstd", row_group_size=16_384, store_schema=False)
+    """Write the whole payload. The bytes depend on the rows only, as in `Writer`."""
+    from sapwood.text.writer import Writer
+
+    with Writer(folder, rows.schema) as out:
+        out.add_table(rows)
 
 
 def count(folder: Path) -> int:
-    with pq.ParquetFile(folder / FILE) as stored:
-        return int(stored.metadata.num_rows)
+    return sum(int(pq.read_metadata(shard).num_rows) for shard in shards(folder))
 
 
 def meta(row: Mapping[str, Any]) -> dict[str, str]:

@@ -13,15 +13,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from sapwood.errors import InputError
 from sapwood.text import decode, rows
-from sapwood.text.readers import desegment, read, untag
-from sapwood.text.sources import JsonFile, Source, faults, fingerprint
+from sapwood.text.readers import quietly, read
+from sapwood.text.sources.catalogue import AnySource, faults
+from sapwood.text.sources.lines import desegment, untag
+from sapwood.text.sources.tables import JsonFile
 
-adapt = TypeAdapter(Source).validate_python
+adapt = TypeAdapter(AnySource).validate_python
 
 
 def rows_of(workspace: Path, skipped: Counter[str] | None = None, size: int = 4096, **spec):
     source = adapt({"name": "s", **spec})
-    return [row for batch in read(source, workspace, print, skipped, size) for row in batch]
+    return [row for batch in read(source, quietly(workspace, print, skipped), size) for row in batch]
 
 
 def texts(workspace: Path, **spec) -> list[str]:
@@ -135,7 +137,7 @@ def test_a_path_must_be_a_file_inside_the_workspace(tmp_path, path):
     source = adapt({"kind": "lines", "name": "s", "path": path})
     assert len(faults([source], workspace)) == 1
     with pytest.raises(InputError):
-        list(read(source, workspace, print))
+        list(read(source, quietly(workspace)))
 
 
 @pytest.mark.parametrize("spec", [{}, {"path": "a", "sample": "b", "file": "c"}, {"sample": "china-law"}, {"path": "a", "tpye": 1}])
@@ -157,11 +159,11 @@ def test_the_fingerprint_follows_the_content_only(tmp_path):
     file = tmp_path / "in" / "a.txt"
     file.write_text("one")
     specs = [adapt({"kind": "lines", "name": "a", "path": "in/a.txt"}), adapt({"kind": "files", "name": "b", "path": "in"})]
-    before = [fingerprint(spec, tmp_path) for spec in specs]
+    before = [spec.fingerprint(tmp_path) for spec in specs]
     os.utime(file, (1, 1))
-    assert [fingerprint(spec, tmp_path) for spec in specs] == before
+    assert [spec.fingerprint(tmp_path) for spec in specs] == before
     file.write_text("two")
-    assert all(new != old for new, old in zip([fingerprint(s, tmp_path) for s in specs], before, strict=True))
+    assert all(new != old for new, old in zip([s.fingerprint(tmp_path) for s in specs], before, strict=True))
 
 
 @given(
@@ -185,7 +187,7 @@ def test_streamed_rows_have_the_bytes_of_rows_written_whole(tmp_path, monkeypatc
     with writer.Writer(tmp_path / "b") as out:
         for at in range(0, len(made), 777):
             out.add(made[at : at + 777])
-    assert (tmp_path / "a" / rows.FILE).read_bytes() == (tmp_path / "b" / rows.FILE).read_bytes()
+    assert [s.read_bytes() for s in rows.shards(tmp_path / "a")] == [s.read_bytes() for s in rows.shards(tmp_path / "b")]
     assert out.count == 20_000
 
 
@@ -194,7 +196,7 @@ def test_a_json_file_gives_one_document_an_entry_with_its_title(tmp_path):
         '{"x": {"extract": "the text", "title": "Name"}, "y": {"extract": "更多", "title": "名"}}', encoding="utf-8"
     )
     source = JsonFile(name="s", path="a.json", text_field="extract", title_field="title")
-    found = [row for batch in read(source, tmp_path, print) for row in batch]
+    found = [row for batch in read(source, quietly(tmp_path)) for row in batch]
     assert [row["text"] for row in found] == ["Name\nthe text", "名\n更多"]
     assert found[0]["id"] == rows.document_id("s", "x")
 
@@ -203,4 +205,4 @@ def test_a_json_file_that_holds_something_else_says_so(tmp_path):
     for text, words in (("[1]", "is no object"), ('"a"', "no list"), ("{", "no JSON"), ('[{"b": 1}]', "no key 'text'")):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(InputError, match=words):
-            list(read(JsonFile(name="s", path="a.json"), tmp_path, print))
+            list(read(JsonFile(name="s", path="a.json"), quietly(tmp_path)))
