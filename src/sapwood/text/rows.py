@@ -76,6 +76,11 @@ def shards(folder: Path) -> list[Path]:
     return found
 
 
+def schema(folder: Path) -> pa.Schema:
+    """The payload's columns. A stage that passes rows on writes with this schema, so that columns it does not know are kept."""
+    return pq.read_schema(shards(folder)[0])
+
+
 def read(folder: Path, columns: list[str] | None = None) -> pa.Table:
     """The payload's rows, in their order, all at once: for what is known to be small. Large text goes through `batches`."""
     return pa.concat_tables(pq.read_table(shard, columns=columns) for shard in shards(folder))
