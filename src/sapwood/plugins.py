@@ -1,7 +1,7 @@
 """Names to classes, loaded when asked for. Built-ins stand in the same tables that entry points extend.
 
 A recipe resolves registered names only, never dotted paths. Other distributions register through the entry-point
-groups `sapwood.stages`, `sapwood.actions` and `sapwood.sources`; a name that is taken twice is an error. The tables cannot
+groups `sapwood.stages`, `sapwood.actions`, `sapwood.sources`, `sapwood.maskers` and `sapwood.label_functions`; a name that is taken twice is an error. The tables cannot
 change at run time. Only names stand here, so this module lies low in the house: any room may look up what it extends.
 """
 
@@ -27,11 +27,19 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             {
                 "collect": "sapwood.stages.collect:Collect",
                 "label": "sapwood.stages.label:Label",
+                "measure": "sapwood.stages.measure:Measure",
                 "clean": "sapwood.stages.clean:Clean",
+                "dedup": "sapwood.stages.dedup:Dedup",
+                "mask": "sapwood.stages.mask:Mask",
                 "leakage": "sapwood.stages.leakage:Leakage",
                 "split": "sapwood.stages.split:Split",
                 "decontaminate": "sapwood.stages.decontaminate:Decontaminate",
+                "augment": "sapwood.stages.augment:Augment",
+                "weak_label": "sapwood.stages.weak_label:WeakLabel",
+                "label_errors": "sapwood.stages.label_errors:LabelErrors",
                 "tokenize": "sapwood.stages.tokenize:Tokenize",
+                "extend": "sapwood.stages.extend:Extend",
+                "pack": "sapwood.stages.pack:Pack",
                 "pretrain": "sapwood.stages.pretrain:Pretrain",
                 "base": "sapwood.stages.base:Base",
                 "finetune": "sapwood.stages.finetune:Finetune",
@@ -52,6 +60,25 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "json": "sapwood.text.sources.tables:JsonFile",
                 "sqlite": "sapwood.text.sources.tables:Sqlite",
                 "files": "sapwood.text.sources.files:Files",
+                "parquet": "sapwood.text.sources.parquet:Parquet",
+                "huggingface": "sapwood.text.sources.huggingface:HuggingFace",
+                "warc": "sapwood.text.sources.warc:Warc",
+                "web": "sapwood.text.sources.web:Web",
+                "feed": "sapwood.text.sources.feeds:Feed",
+                "database": "sapwood.text.sources.database:Database",
+            }
+        ),
+        "maskers": MappingProxyType(
+            {
+                "patterns": "sapwood.text.pii.contract:Patterns",
+                "words": "sapwood.text.pii.contract:Words",
+            }
+        ),
+        "label_functions": MappingProxyType(
+            {
+                "keywords": "sapwood.text.labelling.functions:Keywords",
+                "lexicon": "sapwood.text.labelling.functions:Lexicon",
+                "pattern": "sapwood.text.labelling.functions:Pattern",
             }
         ),
         "actions": MappingProxyType(
@@ -66,7 +93,13 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 BASES: Mapping[str, str] = MappingProxyType(
-    {"stages": "sapwood.stage:Stage", "actions": "sapwood.stage:Action", "sources": "sapwood.text.sources.source:Source"}
+    {
+        "stages": "sapwood.stage:Stage",
+        "actions": "sapwood.stage:Action",
+        "sources": "sapwood.text.sources.source:Source",
+        "maskers": "sapwood.text.pii.contract:Masker",
+        "label_functions": "sapwood.text.labelling.functions:LabelFunction",
+    }
 )
 """The class that every class of a group is one of."""
 

@@ -65,8 +65,12 @@ class Stage(BaseModel):
         """Faults that can be told before running (missing files, absent extras), one sentence each."""
         return []
 
+    def reads(self, workspace: Path) -> int:
+        """Sources only: about how many bytes there are to read outside of the store."""
+        return 0
+
     def estimate(self, bytes_in: int) -> Estimate:
-        """Rough cost for that many input bytes."""
+        """Rough cost for that many input bytes, with those that a source reads."""
         return Estimate(1 + bytes_in / 20e6, 200_000_000 + 3 * bytes_in, bytes_in)
 
 

@@ -49,6 +49,9 @@ def text(store, workspace, tmp_path_factory):
     cleaned = checked("clean", store, {"documents": labelled["examples"]})
     parts = checked("split", store, {"documents": cleaned["kept"], "raw": labelled["examples"]})
     checked("decontaminate", store, {"documents": parts["train"], "against": [parts["test"]]})
+    checked("mask", store, {"documents": found.documents})
+    checked("weak_label", store, {"documents": found.documents, "labelled": parts["dev"]})
+    checked("label_errors", store, {"examples": labelled["examples"]})
     checked("replay", store, {"new": parts["dev"], "old": parts["train"]})
     return {"documents": found.documents, "all": labelled["examples"], **parts}
 

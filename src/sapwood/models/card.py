@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sapwood.artifact import file_sha256
 from sapwood.errors import InputError
 
 FILE = "sapwood.json"
@@ -24,6 +25,7 @@ class Card(BaseModel):
     prefix: str = Field("", description="Put before every text, in training and in serving.")
     base: str = Field("", description="Digest, sample or hub name of the model it grew from.")
     method: str = Field("", description="How it was trained.")
+    tokenizer: str = Field("", description="sha256 of the tokenizer.json beside it, filled in when the card is written.")
     precision: str = Field("fp32", description="Arithmetic of its training; weights are always stored in fp32.")
 
 
@@ -38,6 +40,8 @@ def read_card(folder: Path) -> Card:
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Sorted keys and a fixed layout: equal cards are equal bytes."""
-    body = json.dumps(card.model_dump(mode="json"), ensure_ascii=False, indent=1, sort_keys=True)
+    """Sorted keys and a fixed layout: equal cards are equal bytes. A folder with a tokenizer gets its digest into the card."""
+    words = folder / "tokenizer.json"
+    stated = {"tokenizer": file_sha256(words)} if words.is_file() else {}
+    body = json.dumps(card.model_dump(mode="json") | stated, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / FILE).write_text(body + "\n", encoding="utf-8")

@@ -111,6 +111,8 @@ def _plan_step(
 ) -> tuple[Planned, Mapping[str, Artifact]]:
     arguments = resolve(step, made)
     size = _bytes(arguments, store) if arguments is not None else GUESS_BYTES
+    if isinstance(step.params, Stage):
+        size += step.params.reads(recipe.workspace)
     estimate, basis = _estimate(step, store, size)
     if arguments is None or after == "unknown":
         return Planned(step, "waits", "", estimate, basis), {}

@@ -3,104 +3,179 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
 from sapwood.artifact import Documents, Report
-from sapwood.errors import Interrupted
 from sapwood.stage import Estimate, Json, Stage, Work
+from sapwood.text.pii.settings import Masking
 from sapwood.text.sources.catalogue import AnySource, faults
+
+if TYPE_CHECKING:
+    from sapwood.text.sources.masked import Mask
+    from sapwood.text.sources.source import Source
+
+SHOWN = 5
+"""Failures of one source that the report shows; the port `failed` has all of them."""
+MOST_REASONS = 50
+"""Different reasons that are counted by themselves for one source; the rest are counted together."""
+REST = "other reasons"
 
 
 class Collected(NamedTuple):
     documents: Documents
     report: Report
+    failed: Documents
 
 
 class Collect(Stage):
-    """Read text from files, tables and samples into documents with their provenance."""
+    """Read text from files, tables, archives and samples into documents with their provenance.
 
-    sources: tuple[AnySource, ...] = Field(min_length=1, description="Where the text comes from: lines, csv, jsonl, sqlite or files.")
+    A damaged file or record is one row of `failed`: no text, and `path` and `reason` in meta. A source of which nothing can be read is
+    an error. A step that was killed goes on where it was: files that were parsed already are not parsed again.
+    """
 
+    sources: tuple[AnySource, ...] = Field(min_length=1, description="Where the text comes from; each has a kind and a name.")
+    mask: bool | Masking = Field(
+        False,
+        description="Mask personal data before a row is kept anywhere, so that it never rests in the store: true, or a block as of mask.",
+    )
+
+    version: ClassVar[int] = 2
     is_source: ClassVar[bool] = True
-    examples: ClassVar[tuple[dict[str, Json], ...]] = ({"sources": [{"kind": "lines", "name": "tickets", "path": "tickets.txt"}]},)
+    examples: ClassVar[tuple[dict[str, Json], ...]] = (
+        {"sources": [{"kind": "lines", "name": "tickets", "path": "tickets.txt"}]},
+        {"sources": [{"kind": "files", "name": "manuals", "path": "tickets.txt"}], "mask": {"types": ["EMAIL_ADDRESS"]}},
+    )
 
     def fingerprint(self, workspace: Path) -> str | None:
         found = [source.fingerprint(workspace) for source in self.sources]
-        return None if None in found else " ".join(str(one) for one in found)
+        masking = self._masking()
+        return None if None in found else " ".join([*map(str, found), *([masking.fingerprint(workspace)] if masking else [])]).strip()
 
     def check(self, workspace: Path) -> list[str]:
-        return faults(self.sources, workspace)
+        masking = self._masking()
+        return faults(self.sources, workspace) + (masking.check(workspace) if masking else [])
+
+    def reads(self, workspace: Path) -> int:
+        return sum(source.size(workspace) for source in self.sources)
 
     def estimate(self, bytes_in: int) -> Estimate:
-        size = bytes_in
-        return Estimate(2 + size / 10e6, 400_000_000, size)
+        """10 MB a second; the text is on disk twice while files are parsed: in the journal and in the shards."""
+        return Estimate(2 + bytes_in / 10e6, 600_000_000, 2 * bytes_in)
 
     def run(self, work: Work) -> Collected:
         from sapwood.errors import InputError
+        from sapwood.text.sources.masked import mask_of
         from sapwood.text.writer import Writer
 
-        if wrong := faults(self.sources, work.workspace):
+        if wrong := self.check(work.workspace):
             raise InputError("; ".join(wrong), "mend the sources of the collect step")
-        counts: dict[str, Counter[str]] = {}
-        folder = work.new("documents")
-        with Writer(folder) as out:
+        mask = mask_of(self._masking(), work)
+        counts: dict[str, Counts] = {}
+        folder, left = work.new("documents"), work.new("failed")
+        with Writer(folder) as out, Writer(left) as lost:
             for source in self.sources:
-                counts[source.name] = _copy(source, work, out)
-        return Collected(work.put(Documents, folder), _report(work, self.sources, counts))
+                counts[source.name] = _copy(source, work, (out, lost), mask)
+        told = _report(work, self.sources, counts)
+        return Collected(work.put(Documents, folder), told, work.put(Documents, left))
+
+    def _masking(self) -> Masking | None:
+        return self.mask if isinstance(self.mask, Masking) else Masking() if self.mask else None
 
 
-def _copy(source: Any, work: Work, out: Any) -> Counter[str]:
-    """Read one source into the writer. Counts: rows, characters, languages, skipped rows by reason."""
+@dataclass
+class Counts:
+    """What one source gave. `failed` and `skipped` by reason, `examples` the first failures."""
+
+    rows: int = 0
+    characters: int = 0
+    masked: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        """For programs. `failed` and `skipped` stand only where there are any."""
+        found: dict[str, Any] = {"rows": self.rows, "characters": self.characters}
+        for name, counter in (("masked", self.masked), ("failed", self.failed), ("skipped", self.skipped)):
+            if counter:
+                found[name] = dict(sorted(counter.items()))
+        if self.examples:
+            found["examples"] = [list(example) for example in self.examples]
+        return found
+
+
+def _copy(source: Source, work: Work, writers: tuple[Any, Any], mask: Mask) -> Counts:
+    """Read one source into the writers of documents and of failures. Raises `InputError` when every item of it failed."""
+    from sapwood.errors import InputError
+    from sapwood.text import rows
     from sapwood.text.readers import read
+    from sapwood.text.sources.masked import counted
     from sapwood.text.sources.source import Reading
 
-    skipped: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
+    counts, (out, lost) = Counts(), writers
 
     def failed(locator: str, why: str) -> None:
-        skipped["damaged"] += 1
-        work.say(f"{source.name}: {locator} is left out: {why}")
+        place, told = mask.text(locator), mask.text(why)
+        reason = told.partition(":")[0][:80]
+        counts.failed[reason if reason in counts.failed or len(counts.failed) < MOST_REASONS else REST] += 1
+        if len(counts.examples) < SHOWN:
+            counts.examples.append((place, told))
+            work.say(f"{source.name}: {place} is left out: {told}")
+        lost.add([rows.document(source.name, locator, "", license=source.license, meta={"path": place, "reason": told})])
 
-    scratch = work.scratch / "sources" / source.name
+    scratch = work.scratch / "sources" / rows.document_id(source.name, "")  # a name may hold anything, a slash too
     scratch.mkdir(parents=True, exist_ok=True)
-    reading = Reading(work.workspace, scratch, work.say, failed, lambda reason: skipped.update([reason]), work.stopping)
+    skipped = counts.skipped
+    reading = Reading(
+        work.workspace, scratch, work.say, failed, lambda reason: skipped.update([reason]), work.stopping, mask.row, work.resources.workers
+    )
     with work.progress(f"reading {source.name}", 0, "documents") as meter:
         for batch in read(source, reading):
-            if work.stopping():
-                raise Interrupted("stopped while reading", "run the same command again")
             out.add(batch)
-            counts["rows"] += len(batch)
-            counts["characters"] += sum(len(row["text"]) for row in batch)
+            counts.rows += len(batch)
+            counts.characters += sum(len(row["text"]) for row in batch)
+            counts.masked.update(counted(batch))
             meter.advance(len(batch))
-    counts.update({f"skipped {reason}": number for reason, number in skipped.items()})
+    if counts.failed and not counts.rows:
+        shown = "; ".join(f"{place}: {told}" for place, told in counts.examples)
+        raise InputError(f"source {source.name}: nothing of it can be read ({counts.failed.total()} failed): {shown}", "mend or remove it")
     return counts
 
 
-def _report(work: Work, sources: tuple[Any, ...], counts: dict[str, Counter[str]]) -> Report:
+def _report(work: Work, sources: tuple[Source, ...], counts: dict[str, Counts]) -> Report:
     from sapwood import report
 
-    rows = [
-        (
-            s.name,
-            s.kind,
-            s.language or "not stated",
-            s.label or "-",
-            counts[s.name]["rows"],
-            counts[s.name]["characters"],
-            counts[s.name]["skipped blank"],
-        )
-        for s in sources
-    ]
-    total = sum(row[4] for row in rows)
+    rows = [_line(source, counts[source.name]) for source in sources]
+    documents, failed = sum(row[4] for row in rows), sum(row[7] for row in rows)
     languages: Counter[str] = Counter()
     for row in rows:
         languages[row[2]] += row[4]
-    columns = ("source", "kind", "language", "label", "documents", "characters", "blank, left out")
-    data = {"documents": total, "languages": dict(languages), "sources": {name: dict(found) for name, found in counts.items()}}
+    columns = ("source", "kind", "language", "label", "documents", "characters", "left out", "failed")
     blocks = [report.table("Sources", columns, rows, "A language that is not stated is found by a later step.")]
+    for title, name in (("Failed, by reason", "failed"), ("Left out, by reason", "skipped"), ("Masked, by type", "masked")):
+        cells = [(source, why, number) for source, one in counts.items() for why, number in getattr(one, name).most_common()]
+        if cells:
+            blocks.append(report.table(title, ("source", "reason" if name != "masked" else "type", "number"), cells))
+    shown = [{"text": place, "reason": told, "source": name} for name, one in counts.items() for place, told in one.examples]
+    if shown:
+        blocks.append(report.samples("The first failures of each source", shown, "The output failed has all of them."))
+    data = {
+        "documents": documents,
+        "failed": failed,
+        "languages": dict(languages),
+        "sources": {name: one.data() for name, one in counts.items()},
+    }
     folder = work.new("report")
-    report.write(folder, "Collected text", f"{total} documents from {len(sources)} sources.", data, blocks)
+    told = f" {failed} items could not be read." if failed else ""
+    report.write(folder, "Collected text", f"{documents} documents from {len(sources)} sources.{told}", data, blocks)
     return work.put(Report, folder)
+
+
+def _line(source: Any, one: Counts) -> tuple[Any, ...]:
+    stated, label = source.language or "not stated", source.label or "-"
+    return source.name, source.kind, stated, label, one.rows, one.characters, one.skipped.total(), one.failed.total()

@@ -36,15 +36,15 @@ class Leakage(Stage):
         import numpy as np
 
         from sapwood.metrics.intervals import wilson
-        from sapwood.text import duplicates, rows
+        from sapwood.text import duplicates
 
-        table = rows.read(work.path(raw), ["text", "label"]).to_pydict()
-        texts, labels = table["text"], sorted(set(table["label"]))
-        if len(texts) < 100 or len(labels) < 2:
-            raise InputError(f"{len(texts)} rows of {len(labels)} labels are too few to measure leakage on", "leave this step out")
-        numbers = np.array([labels.index(one) for one in table["label"]], dtype=np.int64)
-        rng = np.random.default_rng(work.seed)
-        order = rng.permutation(len(texts))[: self.max_rows]
+        named, rng = self._labels(work, raw), np.random.default_rng(work.seed)
+        labels = sorted(set(named))
+        if len(named) < 100 or len(labels) < 2:
+            raise InputError(f"{len(named)} rows of {len(labels)} labels are too few to measure leakage on", "leave this step out")
+        taken = rng.permutation(len(named))[: self.max_rows]
+        texts = self._texts(work, raw, taken)
+        numbers, order = np.array([labels.index(named[i]) for i in taken.tolist()], dtype=np.int64), np.arange(len(taken))
         held = max(20, round(self.test_share * len(order)))
         dev, test, train = order[:held], order[held : 2 * held], order[2 * held :]
         with work.progress("leakage", 2, "steps") as meter:
@@ -55,6 +55,30 @@ class Leakage(Stage):
         right = said == numbers[test]
         found = {name: wilson(int(right[mask].sum()), int(mask.sum())) for name, mask in _groups(copied).items() if mask.any()}
         return self._report(work, found, {name: int(mask.sum()) for name, mask in _groups(copied).items()}, len(train))
+
+    def _labels(self, work: Work, raw: Examples) -> list[str]:
+        """Every row's label: one shared string each, 8 bytes a row."""
+        from sapwood.text import rows
+
+        known: dict[str, str] = {}
+        batches = rows.batches(work.path(raw), ["label"])
+        return [known.setdefault(label or "", label or "") for batch in batches for label in batch.column("label").to_pylist()]
+
+    def _texts(self, work: Work, raw: Examples, taken: Any) -> list[str]:
+        """The texts of the rows `taken`, in that order; only they are held in memory."""
+        import numpy as np
+        import pyarrow as pa
+
+        from sapwood.text import fields, rows
+
+        order, found, start = np.argsort(taken), [""] * len(taken), 0
+        for batch in rows.batches(work.path(raw), ["text"]):
+            first, last = np.searchsorted(taken[order], [start, start + batch.num_rows])
+            mine = order[first:last]
+            for place, text in zip(mine.tolist(), fields.texts(batch.take(pa.array(taken[mine] - start))), strict=True):
+                found[place] = text
+            start += batch.num_rows
+        return found
 
     def _fit(self, work: Work, texts: list[str], numbers: Any, train: Any, dev: Any, test: Any, classes: int) -> Any:
         from sapwood.probes.baselines import BASELINES, Labelled

@@ -27,13 +27,16 @@ class Select(Stage):
         return Estimate(10 + bytes_in / 20e6, 600_000_000 + 2 * bytes_in, 100_000)
 
     def run(self, work: Work, candidates: list[Model], dev: Examples) -> Selected:
+        import numpy as np
+
         from sapwood.metrics import predictions, sheet
         from sapwood.models.predict import load_classifier
-        from sapwood.text import rows
+        from sapwood.text import fields, rows
 
         if not candidates:
             raise InputError("there is no candidate to select from", "wire at least one model to `candidates`")
-        held_out = rows.read(work.path(dev), ["id", "text", "label"]).to_pydict()
+        folder = work.path(dev)
+        held_out = rows.read(folder, ["id", "label"]).to_pydict()
         if not held_out["id"]:
             raise InputError("dev has no rows", "see the report of the step that split the examples")
         found: list[tuple[Model, str, dict[str, Any], int]] = []
@@ -41,7 +44,8 @@ class Select(Stage):
             for model in dict.fromkeys(candidates):
                 classifier = load_classifier(work.path(model), "fp32", work.resources.threads)
                 labels = [*classifier.labels, *sorted(set(held_out["label"]) - set(classifier.labels))]
-                probs = predictions.widened(classifier.predict(held_out["text"], meter.advance), classifier.labels, labels)
+                answers = [classifier.predict(fields.texts(batch), meter.advance) for batch in rows.batches(folder, ["text"])]
+                probs = predictions.widened(np.concatenate(answers), classifier.labels, labels)
                 answered = predictions.build(held_out["id"], held_out["label"], labels, {model.digest: probs})
                 size = sum(entry.size for entry in work.store.entries(model))
                 found.append((model, classifier.card.name, sheet.score(answered, model.digest), size))

@@ -26,7 +26,8 @@ stages:
     stage: collect
     sources: [{kind: csv, name: texts, path: texts.csv, text_column: text, label_column: label}]
   labelled: {stage: label, documents: texts}
-  kept: {stage: clean, documents: labelled.examples, near: 0.9}
+  cleaned: {stage: clean, documents: labelled.examples}
+  kept: {stage: dedup, documents: cleaned.kept, near: 0.9}
   parts: {stage: split, documents: kept.kept}
 """
 

@@ -1,147 +1,178 @@
-"""Cleaning of rows: normalise, language, quality, personal data, duplicates, in that order; one reason for each row that goes.
+"""Cleaning of rows, batch by batch: normal form, boilerplate, language, statistics, verdicts; one reason for each row that goes.
 
-Pure over Arrow tables; memory is about 10 times the text. What each step does not do is said in its own module.
+Pure over Arrow tables. A row depends on its own text only (and on the lines that `boilerplate` found beforehand), never on its
+neighbours or on where batches begin. Memory is about 20 times the text of one batch. What each step does not do is said in its module.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sapwood.errors import InputError
-from sapwood.text import duplicates, fields, language, normalise, pii, quality, rows, units
+from sapwood.text import boilerplate, fields, language, normalise, rows, rules, statistics, terms
+from sapwood.text.criteria import Boilerplate, Ruleset
 
-ALARM_ROWS = 20
-"""A language with fewer rows raises no alarm."""
-ASKED_FOR = ("language",)
-"""Reasons that a user names outright; they may remove all of a language."""
+STATS = "stats"
+CODE_LINES, CODE_SHARE = 3, 0.5
+"""A text of so many lines, of which this share looks like program code, has the variety `code`."""
+PLAIN = ("", "zh-Hans")
+"""Varieties that go without saying."""
 
 
 @dataclass(frozen=True)
-class Rules:
-    """`languages`: codes to keep, empty keeps all (`und` always stays). `near`: Jaccard threshold, 0 is off."""
+class Measuring:
+    """How rows are prepared: `lists` are word lists to count; `lines` go as boilerplate, by `options`."""
 
-    limits: quality.Limits = field(default_factory=quality.Limits)
-    by_language: Mapping[str, quality.Limits] = field(default_factory=dict)
-    languages: tuple[str, ...] = ()
-    mask: bool = False
-    near: float = 0.8
-    keep: Literal["first", "longest"] = "first"
+    lists: terms.Terms | None = None
+    lines: boilerplate.Lines | None = None
+    options: Boilerplate = field(default_factory=Boilerplate)
 
-
-class Drop(NamedTuple):
-    """Why a row goes: the rule, what was measured (or the id that it copies) and the limit."""
-
-    reason: str
-    value: str
-    limit: str
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The statistics that it gives."""
+        return (*statistics.NAMES, *(self.lists.groups if self.lists else ()))
 
 
-class Judged(NamedTuple):
-    """All rows with their new text, language and digest. `drops[i]` is None for a row that stays; `nearest[i]` is the limit
-    that it came nearest to. `changes` counts rows by normalising step and findings by type of personal data."""
+class Measured(NamedTuple):
+    """Rows with their new text, language and digest; statistics by name; what was changed, counted by step."""
 
     rows: pa.Table
-    drops: list[Drop | None]
-    nearest: list[quality.Failure | None]
-    changes: dict[str, int]
-
-    def take(self, stays: bool) -> pa.Table:
-        return self.rows.filter(pa.array([(drop is None) == stays for drop in self.drops], type=pa.bool_()))
+    stats: dict[str, Any]
+    changes: Counter[str]
 
 
-class _Prepared(NamedTuple):
-    texts: list[str]
-    languages: list[str]
-    drops: list[Drop | None]
-    nearest: list[quality.Failure | None]
+def measure(table: pa.Table, how: Measuring) -> Measured:
+    """Prepare and measure every row. Rows whose stored statistics fit their text are taken as they are."""
+    stored = _stored(table, how)
+    if stored is None:
+        return _measure(table, how)
+    stats, stale = stored
+    if not len(stale):
+        return Measured(table, stats, Counter())
+    again = _measure(table.take(stale), how)
+    for name in stats:
+        stats[name][stale] = again.stats.get(name, np.nan)
+    order = np.arange(table.num_rows)
+    order[stale] = table.num_rows + np.arange(len(stale))
+    mended = pa.concat_tables([table.drop_columns([STATS]), again.rows.drop_columns([STATS])]).take(order)
+    return Measured(with_stats(mended, stats).select(table.column_names), stats, again.changes)
 
 
-def clean(table: pa.Table, rules: Rules, advance: Callable[[float], None] = lambda _: None) -> Judged:
-    """Judge every row. `advance(n)` is called as rows are done; the result does not depend on how they are batched."""
-    raw = [text or "" for text in fields.column(table, "text")]
+def with_stats(table: pa.Table, stats: Mapping[str, Any]) -> pa.Table:
+    """The rows with their statistics in the column `stats`, a struct of float64."""
+    column = pa.StructArray.from_arrays([pa.array(values, type=pa.float64()) for values in stats.values()], names=list(stats))
+    bare = table.drop_columns([STATS]) if STATS in table.column_names else table
+    return bare.append_column(STATS, column)
+
+
+def schema_after(schema: pa.Schema, how: Measuring) -> pa.Schema:
+    """The columns of cleaned rows: those that came, with statistics measured again where the stored ones do not do."""
+    return schema_with_stats(schema, how) if STATS in schema.names and not _suffices(schema.field(STATS).type, how) else schema
+
+
+def schema_with_stats(schema: pa.Schema, how: Measuring) -> pa.Schema:
+    place = schema.get_field_index(STATS)
+    bare = schema.remove(place) if place >= 0 else schema
+    return bare.append(pa.field(STATS, pa.struct([(name, pa.float64()) for name in how.names])))
+
+
+def varieties(table: pa.Table | pa.RecordBatch) -> list[str]:
+    """The variety of each row's language, from `meta`; "" is the plain one."""
+    return fields.values(table, "meta.variety")
+
+
+def mark(table: pa.Table, verdicts: rules.Verdicts, ruleset: Ruleset, codes: Sequence[str]) -> pa.Table:
+    """The dropped rows alone, with `dropped`, `value`, `limit` and `rule` (with its version) in their meta."""
+    gone = np.flatnonzero(~verdicts.stays)
+    added = []
+    for row in gone.tolist():
+        number = int(verdicts.reason[row])
+        value, limit = f"{verdicts.value[row]:g}", f"{verdicts.limit[row]:g}"
+        if number == 0:
+            value, limit = codes[row], " ".join(ruleset.languages)
+        added.append({"dropped": ruleset.names[number], "value": value, "limit": limit, "rule": ruleset.versioned(number)})
+    return fields.with_meta(table.take(pa.array(gone, type=pa.int64())), added)
+
+
+def _stored(table: pa.Table, how: Measuring) -> tuple[dict[str, Any], Any] | None:
+    """(statistics, rows that must be measured again) of a table that brings them; None where it does not, or must change its text."""
+    if STATS not in table.column_names or not _suffices(table.schema.field(STATS).type, how):
+        return None
+    column = table.column(STATS).combine_chunks()
+    known = _names(column.type)
+    stats = {name: np.array(pc.struct_field(column, name).to_numpy(zero_copy_only=False), dtype=np.float64) for name in known}
+    lengths = pc.fill_null(pc.utf8_length(table.column("text")), 0).to_numpy()
+    return stats, np.flatnonzero(~(stats["characters"] == lengths))
+
+
+def _suffices(stored: pa.StructType, how: Measuring) -> bool:
+    return how.lines is None and set(how.names) <= set(_names(stored))
+
+
+def _names(stored: pa.StructType) -> list[str]:
+    return [stored.field(place).name for place in range(stored.num_fields)]
+
+
+def _measure(table: pa.Table, how: Measuring) -> Measured:
+    texts, changes = _prepared(table, how)
+    found = language.identify_all(texts)
+    measured = statistics.measure(texts, how.lists)
+    measured["language_share"] = np.array([one.share for one in found])
+    measured["language_score"] = np.array([one.score for one in found])
+    stats = {name: measured[name] for name in how.names}
+    kinds = [_variety(*one) for one in zip(found, stats["code"].tolist(), stats["lines"].tolist(), strict=True)]
+    changed = _rewritten(table, texts)
+    changed = fields.replaced(changed, "language", [one.code for one in found])
+    changed = _with_varieties(changed, kinds)
+    return Measured(with_stats(changed, stats) if STATS in table.column_names else changed, stats, changes)
+
+
+def _prepared(table: pa.Table, how: Measuring) -> tuple[list[str], Counter[str]]:
+    """The texts in their normal form, without boilerplate."""
     changes: Counter[str] = Counter()
-    parts = []
-    for start, end in units.chunks(raw):
-        parts.append(_prepare(raw[start:end], rules, changes))
-        advance(end - start)
-    texts = [text for part in parts for text in part.texts]
-    languages = [code for part in parts for code in part.languages]
-    drops = [drop for part in parts for drop in part.drops]
-    nearest = [failure for part in parts for failure in part.nearest]
-    _drop_duplicates(texts, labels_of(table), fields.values(table, "id"), drops, rules)
-    changed = fields.replaced(table, "text", texts)
-    changed = fields.replaced(changed, "language", languages)
-    changed = fields.replaced(changed, "text_digest", [rows.text_digest(text) for text in texts])
-    added = [{} if drop is None else {"dropped": drop.reason, "value": drop.value, "limit": drop.limit} for drop in drops]
-    return Judged(fields.with_meta(changed, added), drops, nearest, dict(sorted(changes.items())))
-
-
-def labels_of(table: pa.Table) -> list[str]:
-    """The `label` column, else `meta.label`, else empty strings."""
-    return fields.values(table, "label" if "label" in table.column_names else "meta.label")
-
-
-def refuse_suspicious(judged: Judged, max_share: float) -> None:
-    """Raise `InputError` when one rule removes more than `max_share` of a language."""
-    languages = fields.values(judged.rows, "language")
-    totals = Counter(languages)
-    removed = Counter((drop.reason, code) for drop, code in zip(judged.drops, languages, strict=True) if drop)
-    for (reason, code), count in sorted(removed.items()):
-        if totals[code] >= ALARM_ROWS and count > max_share * totals[code] and reason not in ASKED_FOR:
-            raise InputError(
-                f"the rule {reason!r} removes {count} of {totals[code]} rows in {code}, more than max_share {max_share:g}",
-                "look at the rows and mend the source or the limit; to go on as it is, set force: true",
-            )
-
-
-def _prepare(raw: Sequence[str], rules: Rules, changes: Counter[str]) -> _Prepared:
-    """Normalise, language, quality and mask of one chunk. Each row by itself."""
-    normals = [normalise.normalise(text) for text in raw]
+    normals = normalise.normalise_all(fields.texts(table))
     changes.update(f"normalised: {step}" for normal in normals for step in normal.steps)
     texts = [normal.text for normal in normals]
-    codes = [found.code for found in language.identify_all(texts)]
-    measures = quality.measure(texts)
-    limits = [quality.limits_for(code, rules.limits, rules.by_language) for code in codes]
-    drops = [_judged(code, measured, limit, rules) for code, measured, limit in zip(codes, measures, limits, strict=True)]
-    nearest = [quality.margin(measured, limit) for measured, limit in zip(measures, limits, strict=True)]
-    if rules.mask:
-        masked = [pii.mask(text) for text in texts]
-        texts = [text for text, _ in masked]
-        for _, counts in masked:
-            changes.update({f"masked: {kind}": count for kind, count in counts.items()})
-    return _Prepared(texts, codes, drops, nearest)
+    if how.lines is not None and how.lines.hashes:
+        found = list(boilerplate.remove(texts, fields.values(table, "source"), how.lines, how.options))
+        texts = [text for text, _ in found]
+        changes["boilerplate: lines"] += sum(gone for _, gone in found)
+        changes["boilerplate: documents"] += sum(gone > 0 for _, gone in found)
+    return texts, changes
 
 
-def _judged(code: str, measured: quality.Measures, limits: quality.Limits, rules: Rules) -> Drop | None:
-    if rules.languages and code not in (*rules.languages, language.UNKNOWN):
-        return Drop("language", code, " ".join(rules.languages))
-    failure = quality.judge(measured, limits)
-    return Drop(failure.reason, f"{failure.value:g}", f"{failure.limit:g}") if failure else None
+def _rewritten(table: pa.Table, texts: Sequence[str]) -> pa.Table:
+    """With new texts, and new digests where the text changed."""
+    old, digests = table.column("text").to_pylist(), table.column("text_digest").to_pylist()
+    if old == list(texts):
+        return table
+    renewed = [have if was == text else rows.text_digest(text) for was, text, have in zip(old, texts, digests, strict=True)]
+    return fields.replaced(fields.replaced(table, "text", texts), "text_digest", renewed)
 
 
-def _drop_duplicates(texts: Sequence[str], labels: Sequence[str], ids: Sequence[str], drops: list[Drop | None], rules: Rules) -> None:
-    """Fill in `drops` for conflicting labels, exact copies, then near ones, among the rows that are still in."""
-    alive = np.array([row for row, drop in enumerate(drops) if drop is None], dtype=np.int64)
-    mine = [texts[row] for row in alive.tolist()]
-    shingled = units.shingle(mine)
-    same = duplicates.exact(shingled)
-    cluster = duplicates.clusters(shingled, rules.near) if rules.near else same
-    kept = duplicates.keepers(mine, cluster, rules.keep).tolist()
-    named: dict[int, set[str]] = {}
-    for place, row in enumerate(alive.tolist()):
-        if labels[row]:
-            named.setdefault(int(cluster[place]), set()).add(labels[row])
-    for place, row in enumerate(alive.tolist()):
-        found = named.get(int(cluster[place]), set())
-        if len(found) > 1:
-            drops[row] = Drop("conflicting label", " | ".join(sorted(found)), "1 label")
-        elif kept[place] != place:
-            copied = same[place] == same[kept[place]]
-            limit = "1" if copied else f"{rules.near:g}"
-            drops[row] = Drop("exact duplicate" if copied else "near duplicate", ids[int(alive[kept[place]])], limit)
+def _variety(found: language.Language, code: float, lines: float) -> str:
+    return "code" if code >= CODE_SHARE and lines >= CODE_LINES else "" if found.variety in PLAIN else found.variety
+
+
+def _with_varieties(table: pa.Table, kinds: Sequence[str]) -> pa.Table:
+    """`meta.variety` is set, or taken out where there is nothing to say."""
+    metas = fields.column(table, "meta")
+    told = varieties(table)
+    if told == list(kinds):
+        return table
+    renewed = []
+    for meta, was, now in zip(metas, told, kinds, strict=True):
+        if was == now:
+            renewed.append(meta)
+            continue
+        body = {key: value for key, value in json.loads(meta or "{}").items() if key != "variety"}
+        body |= {"variety": now} if now else {}
+        renewed.append(json.dumps(body, ensure_ascii=False, sort_keys=True))
+    return fields.replaced(table, "meta", renewed)

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import pyarrow as pa
+import numpy as np
 
 from sapwood import report
 from sapwood.errors import Refused
-from sapwood.text import fields
-from sapwood.text.split import NOWHERE, PARTS, Array, Crossings
+from sapwood.text.leakproof import Made
+from sapwood.text.naive import Leak
+from sapwood.text.proof import PAIRS, Array, Proof
+from sapwood.text.sides import Sides
+from sapwood.text.split import NOWHERE, PARTS
+
+MOST_CELLS = 100
+KINDS = ("exact", "near", "group", "time")
+
+
+class Shown(NamedTuple):
+    """What the report tells of beside the split itself. `proved`: the kinds of crossing that were looked for; `naive_of`: which rows the
+    plain split was of; `method`: the parameters in words."""
+
+    threshold: float
+    proved: tuple[str, ...]
+    leak: Leak
+    naive_of: str
+    method: str
 
 
 class Told(NamedTuple):
@@ -20,56 +36,85 @@ class Told(NamedTuple):
     blocks: list[report.Block]
 
 
-def told(
-    table: pa.Table, part: Array, names: Sequence[str], found: Crossings, tries: int, leak: tuple[int, int, int] | None, threshold: float
-) -> Told:
-    """`leak`: (test rows, with an exact copy in train, with an exact or near copy) of a plain random split, where it was measured."""
-    counts = {name: int((part == index).sum()) for index, name in enumerate(PARTS)}
-    crossings = {"exact": found.exact, "near": found.near, "threshold": threshold, "tries": tries}
-    columns = list(dict.fromkeys(name for name in names if set(fields.values(table, name)) - {""}))
-    data: dict[str, Any] = {"parts": counts, "left_out": int((part == NOWHERE).sum()), "crossings": crossings}
-    data["by_field"] = [{**dict(zip(columns, key, strict=True)), **row} for key, row in _by_field(table, part, columns).items()]
-    summary = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-    summary += f"; crossings between parts: {found.exact} exact, {found.near} near."
-    blocks = [_counts_table(table, part, columns), _proof(found, threshold)]
-    if leak is not None:
-        data["naive"] = {"test": leak[0], "exact": leak[1], "exact_or_near": leak[2]}
-        share = leak[2] / max(leak[0], 1)
-        sentence = (
-            f"A plain random split of the raw rows would have put a copy of {leak[2]:,} of {leak[0]:,} test rows ({share:.1%}) into train."
-        )
-        summary += " " + sentence
-        blocks.append(report.text(f"{sentence} {leak[1]:,} of them are exact copies after normalising."))
-    return Told(summary, data, blocks)
+def told(made: Made, sides: Sides, shown: Shown) -> Told:
+    """The report; every number of it is in `data` too."""
+    counts = {name: int((made.part == place).sum()) for place, name in enumerate(PARTS)}
+    by_pair = [dict(zip(KINDS, found, strict=True)) for found in zip(*made.proof[:4], strict=True)]
+    crossings: dict[str, Any] = {kind: sum(getattr(made.proof, kind)) for kind in KINDS}
+    crossings |= {"threshold": shown.threshold, "tries": made.tries, "proved": list(shown.proved)}
+    crossings["pairs"] = {_pair(pair): found for pair, found in zip(PAIRS, by_pair, strict=True)}
+    columns, cells = _by_field(made.part, sides)
+    by_field = [{**dict(zip(columns, key, strict=True)), **dict(zip(PARTS, row.tolist(), strict=True))} for key, row in cells[:MOST_CELLS]]
+    leak = shown.leak
+    data = {
+        "method": shown.method, "parts": counts, "left_out": int((made.part == NOWHERE).sum()), "crossings": crossings,
+        "notes": made.notes, "by_field": by_field,
+        "naive": {"rows": shown.naive_of, "test": leak.test, "test_of": leak.of, "exact": leak.exact, "exact_or_near": leak.near},
+    }  # fmt: skip
+    summary = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) + "; crossings between parts: "
+    summary += ", ".join(f"{crossings[kind]} {kind}" for kind in shown.proved) + "."
+    naive = _naive(leak, shown.naive_of)
+    blocks = [report.text(note) for note in (shown.method, *made.notes)]
+    blocks += [_counts_table(columns, cells), _proof(made, shown)]
+    blocks.append(report.text(f"{naive} {leak.exact:,} of them are exact copies after normalising."))
+    return Told(" ".join([summary, *made.notes, naive]), data, blocks)
 
 
-def refuse(found: Crossings) -> None:
-    """Raise `Refused` when anything crosses."""
-    if found.exact or found.near:
+def refuse(proof: Proof, field: str) -> None:
+    """Raise `Refused` when anything crosses; `field` is the stage's parameter for the threshold."""
+    if proof.total:
+        counts = ", ".join(f"{sum(found)} {kind}" for kind, found in zip(KINDS, proof[:4], strict=True) if sum(found))
+        places = [_pair(pair) for pair, *found in zip(PAIRS, *proof[:4], strict=True) if any(found)]
         raise Refused(
-            f"the split leaks: {found.exact} texts and {found.near} near-duplicate pairs are on two sides",
-            "clean the rows first (stage clean, near: 0.8), or raise near here",
+            f"the split leaks: {counts} crossings, between {', '.join(places)}",
+            f"remove near-duplicates first (stage dedup), or raise {field} here",
         )
 
 
-def _by_field(table: pa.Table, part: Array, columns: Sequence[str]) -> dict[tuple[str, ...], dict[str, int]]:
-    keys = list(zip(*(fields.values(table, name) for name in columns), strict=True)) if columns else [()] * table.num_rows
-    counted = Counter(zip(keys, part.tolist(), strict=True))
-    return {key: {name: counted[key, index] for index, name in enumerate(PARTS)} for key in sorted(set(keys))}
+def _pair(pair: tuple[int, int]) -> str:
+    return f"{PARTS[pair[0]]}-{PARTS[pair[1]]}"
 
 
-def _counts_table(table: pa.Table, part: Array, columns: Sequence[str]) -> report.Block:
-    rows: list[list[Any]] = [[*key, *row.values(), sum(row.values())] for key, row in _by_field(table, part, columns).items()]
-    totals = [sum(row[len(columns) + place] for row in rows) for place in range(len(PARTS) + 1)]
-    all_rows = [*rows, ["all", *[""] * (len(columns) - 1), *totals]] if columns else rows
-    return report.table("Rows by part", [*columns, *PARTS, "sum"], all_rows)
-
-
-def _proof(found: Crossings, threshold: float) -> report.Block:
-    note = (
-        "Exact: texts equal in letters and digits after NFKC and case folding. Near: every pair of rows whose 5-word or 5-character "
-        "shingles overlap that much, found by prefix filter, which misses none, and apart from the clusters that the split was made from. "
-        "Paraphrase and translation are not seen."
+def _naive(leak: Leak, rows: str) -> str:
+    share = leak.near / max(leak.test, 1)
+    sample = f" ({leak.test:,} sampled of {leak.of:,})" if leak.test < leak.of else ""
+    return (
+        f"A plain random split of the {rows} rows would have put a copy of {leak.near:,} of {leak.test:,} test rows{sample} "
+        f"({share:.1%}) into train."
     )
-    rows = [["exact", "equal", found.exact], ["near", f"Jaccard >= {threshold:g}", found.near]]
-    return report.table("Proof: what is on two sides", ["kind", "measure", "crossings"], rows, note)
+
+
+def _by_field(part: Array, sides: Sides) -> tuple[tuple[str, ...], list[tuple[tuple[str, ...], Array]]]:
+    """(fields that some row has, [(their values, rows in each part)]), the values with the most rows first."""
+    cells, names = sides.cells, sides.asked.shown
+    used = [place for place in range(len(names)) if any(cell[place] for cell in cells)]
+    placed = part != NOWHERE
+    flat = np.bincount(sides.cell[placed].astype(np.int64) * len(PARTS) + part[placed], minlength=len(cells) * len(PARTS))
+    counts: dict[tuple[str, ...], Array] = {}
+    for cell, row in zip(cells, flat.reshape(-1, len(PARTS)), strict=True):
+        key = tuple(cell[place] for place in used)
+        counts[key] = counts[key] + row if key in counts else row
+    return tuple(names[place] for place in used), sorted(counts.items(), key=lambda item: (-int(item[1].sum()), item[0]))
+
+
+def _counts_table(columns: Sequence[str], cells: Sequence[tuple[tuple[str, ...], Array]]) -> report.Block:
+    shown: list[list[Any]] = [[*(value or "(none)" for value in key), *row.tolist(), int(row.sum())] for key, row in cells[:MOST_CELLS]]
+    total = sum((row for _, row in cells), np.zeros(len(PARTS), dtype=np.int64))
+    if columns:
+        shown.append(["all", *[""] * (len(columns) - 1), *total.tolist(), int(total.sum())])
+    note = f"The largest {MOST_CELLS} of {len(cells):,} combinations." if len(cells) > MOST_CELLS else ""
+    return report.table("Rows by part", [*columns, *PARTS, "sum"], shown, note)
+
+
+def _proof(made: Made, shown: Shown) -> report.Block:
+    note = (
+        "Exact: texts equal in letters and digits after NFKC and case folding. "
+        f"Near: pairs of texts whose 5-word or 5-character shingles overlap to a Jaccard similarity of {shown.threshold:g} or more; the "
+        "search misses none, and is apart from the clusters that the split was made from. Group: values of a group field on both sides. "
+        "Time: rows after the cut in a part before it. Paraphrase and translation are not seen."
+    )
+    filled = {place for place in range(len(PARTS)) if (made.part == place).any()}
+    found = list(zip(PAIRS, *(getattr(made.proof, kind) for kind in shown.proved), strict=True))
+    rows: list[list[Any]] = [[_pair(pair), *counts] for pair, *counts in found if set(pair) <= filled]
+    rows.append(["all", *(sum(getattr(made.proof, kind)) for kind in shown.proved)])
+    return report.table("Proof: what is on two sides", ["parts", *shown.proved], rows, note)

@@ -6,20 +6,42 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
+from sapwood.errors import InputError
 
-def values(rows: pa.Table, name: str) -> list[str]:
+
+def values(rows: pa.Table | pa.RecordBatch, name: str) -> list[str]:
     """One string a row; "" where the row has no such field."""
     if name.startswith("meta."):
         entry = name.removeprefix("meta.")
-        return [str(json.loads(meta or "{}").get(entry, "")) if f'"{entry}"' in (meta or "") else "" for meta in column(rows, "meta")]
+        return [str(orjson.loads(meta).get(entry, "")) if meta and f'"{entry}"' in meta else "" for meta in column(rows, "meta")]
     return [str(value) if value is not None else "" for value in column(rows, name)]
 
 
-def column(rows: pa.Table, name: str) -> list[Any]:
+def column(rows: pa.Table | pa.RecordBatch, name: str) -> list[Any]:
     """The column as a list; empty strings where there is none of that name."""
-    return rows.column(name).to_pylist() if name in rows.column_names else [""] * rows.num_rows
+    return rows.column(name).to_pylist() if name in rows.schema.names else [""] * rows.num_rows
+
+
+def texts(rows: pa.Table | pa.RecordBatch) -> list[str]:
+    """The texts; "" where a row has none."""
+    return [text or "" for text in column(rows, "text")]
+
+
+def columns_for(names: Sequence[str], schema: pa.Schema) -> list[str]:
+    """The columns to read for these fields, in the order of the schema; what the schema lacks is left out."""
+    wanted = {name.partition(".")[0] if name.startswith("meta.") else name for name in names}
+    return [name for name in schema.names if name in wanted]
+
+
+def required(name: str, schema: pa.Schema) -> None:
+    """Raise `InputError` when there is no column for the field."""
+    if not columns_for([name], schema):
+        raise InputError(
+            f"the rows have no field {name!r}", f"columns are {', '.join(schema.names)}; an entry of meta is written meta.{name}"
+        )
 
 
 def replaced(rows: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:

@@ -1,103 +1,105 @@
-"""What cleaning did, as report blocks: rows in, dropped by reason, kept; by language and source; rows to read.
-
-Samples are chosen without a seed: the same rows give the same samples.
-"""
+"""What cleaning did, as report blocks: rows in, dropped by reason, kept; by language, source and length; rows to read; the audit."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sapwood import report
-from sapwood.text import fields
-from sapwood.text.cleaning import Judged
+from sapwood.text import ledger, terms
+from sapwood.text.ledger import STAYED, Ledger
 
-SHOWN = 20
-EXCERPT = 200  # characters
 MOST_GROUPS = 30
+FEWEST_MENTIONS = 20
+"""Shares of fewer rows than this are not set beside the overall one."""
 
 
-def data(judged: Judged) -> dict[str, Any]:
-    """Numbers for programs: in, kept, dropped by reason; the same by language and by source; changes."""
-    reasons = ["" if drop is None else drop.reason for drop in judged.drops]
-    grouped = {
-        name: {group: _counts(found) for group, found in _groups(fields.values(judged.rows, name), reasons).items()}
-        for name in ("language", "source")
-    }
-    return {"total": _counts(reasons), **grouped, "changes": judged.changes}
+def data(judged: Ledger, changes: Mapping[str, int]) -> dict[str, Any]:
+    """Numbers for programs: in, kept, dropped by reason; the same by language, source and length; the rules; the audit; changes."""
+    grouped = {name: {group: _counts(found) for group, found in sorted(groups.items())} for name, groups in judged.counts.items()}
+    rules = {name: rule.model_dump(exclude_defaults=True) | {"version": rule.version} for name, rule in judged.ruleset.rules.items()}
+    changed = dict(sorted(changes.items()))
+    return {"total": _counts(judged.total), **grouped, "rules": rules, "audit": ledger.audit(judged), "changes": changed}
 
 
-def summary(judged: Judged) -> str:
-    total = data(judged)["total"]
+def summary(judged: Ledger) -> str:
+    total = _counts(judged.total)
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in total["dropped"].items())
     return f"{total['kept']:,} of {total['in']:,} rows kept" + (f"; dropped: {dropped}." if dropped else ".")
 
 
-def blocks(judged: Judged) -> list[report.Block]:
-    found = data(judged)
-    changes = list(judged.changes.items())
+def blocks(judged: Ledger, changes: Mapping[str, int]) -> list[report.Block]:
+    found = data(judged, changes)
+    changed = list(found["changes"].items())
+    order = {name: place for place, name in enumerate(ledger.LENGTH_NAMES)}
+    by_length = dict(sorted(found["length"].items(), key=lambda item: order[item[0]]))
     return [
         _table("Rows by reason", "", {"all": found["total"]}),
-        _table("Rows by language", "language", found["language"]),
-        _table("Rows by source", "source", found["source"]),
-        *([report.table("What was changed", ["change", "times"], changes)] if changes else []),
-        report.samples("Dropped rows", dropped_samples(judged), "Spread over the reasons."),
-        report.samples("Kept rows nearest to a limit", nearest_samples(judged), "If these are good, the limits may be wider."),
+        _table("Rows by language", "language", _largest(found["language"])),
+        _table("Rows by source", "source", _largest(found["source"])),
+        _table("Rows by length", "characters", by_length),
+        _rules(judged),
+        *([report.table("What was changed", ["change", "times"], changed)] if changed else []),
+        *_audit(found["audit"]),
+        *[report.samples(f"Dropped: {name}", [_shown(row, name) for row in rows]) for name, rows in samples(judged.dropped).items()],
+        *[
+            report.samples(f"Kept, nearest to: {name}", [_shown(row, f"near {name}") for row in rows], "If these are good, there is room.")
+            for name, rows in samples(judged.nearest).items()
+        ],
     ]
 
 
-def dropped_samples(judged: Judged, most: int = SHOWN) -> list[dict[str, Any]]:
-    """At most `most` rows: in turn from each reason, evenly spaced within it."""
-    by_reason = _groups([drop.reason if drop else "" for drop in judged.drops], list(range(len(judged.drops))))
-    by_reason.pop("", None)
-    each = {reason: _spaced(rows, most) for reason, rows in by_reason.items()}
-    turns = [(turn, reason) for turn in range(most) for reason in each if turn < len(each[reason])][:most]
-    chosen = sorted((reason, each[reason][turn]) for turn, reason in turns)
-    return [
-        {**_row(judged, row), "reason": reason, "value": drop.value, "limit": drop.limit}
-        for reason, row in chosen
-        if (drop := judged.drops[row])
-    ]
+def samples(held: Mapping[str, list[tuple[Any, ...]]]) -> dict[str, list[dict[str, Any]]]:
+    """The rows kept for reading, by rule: dropped ones in the order of their digests, kept ones from the nearest on."""
+    return {name: [row for _, _, row in rows] for name, rows in sorted(held.items())}
 
 
-def nearest_samples(judged: Judged, most: int = SHOWN) -> list[dict[str, Any]]:
-    """The kept rows with the smallest distance to a limit, as a share of that limit."""
-    kept = [(near.value, row, near) for row, near in enumerate(judged.nearest) if near is not None and judged.drops[row] is None]
-    closest = sorted(kept, key=lambda item: item[:2])[:most]
-    return [
-        {**_row(judged, row), "reason": f"near {near.reason}", "distance": distance, "limit": near.limit} for distance, row, near in closest
-    ]
+def _shown(row: dict[str, Any], reason: str) -> dict[str, Any]:
+    return {**row, "reason": reason}
 
 
-def _row(judged: Judged, row: int) -> dict[str, Any]:
-    text = judged.rows.column("text")[row].as_py()
-    return {"id": judged.rows.column("id")[row].as_py(), "text": text[:EXCERPT] + ("…" if len(text) > EXCERPT else "")}
+def _counts(reasons: Counter[str]) -> dict[str, Any]:
+    dropped = {reason: count for reason, count in sorted(reasons.items()) if reason != STAYED}
+    return {"in": reasons.total(), "kept": reasons[STAYED], "dropped": dropped}
 
 
-def _spaced(rows: list[int], most: int) -> list[int]:
-    count = min(most, len(rows))
-    return [rows[place * len(rows) // count] for place in range(count)]
-
-
-def _groups(names: Sequence[str], items: Sequence[Any]) -> dict[str, list[Any]]:
-    grouped: dict[str, list[Any]] = {}
-    for name, item in zip(names, items, strict=True):
-        grouped.setdefault(name, []).append(item)
-    return dict(sorted(grouped.items()))
-
-
-def _counts(reasons: Sequence[str]) -> dict[str, Any]:
-    counts = Counter(reasons)
-    return {"in": len(reasons), "kept": counts.pop("", 0), "dropped": dict(sorted(counts.items()))}
+def _largest(groups: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(groups.items(), key=lambda item: (-item[1]["in"], item[0])))
 
 
 def _table(title: str, head: str, groups: dict[str, Any]) -> report.Block:
-    """One row a group, the largest first; past 30 the note says that there are more."""
+    """One row a group in their order; past 30 the note says that there are more."""
     reasons = sorted({reason for found in groups.values() for reason in found["dropped"]})
-    ordered = sorted(groups.items(), key=lambda item: (-item[1]["in"], item[0]))
     rows = [
-        [name or "(none)", found["in"], *(found["dropped"].get(reason, 0) for reason in reasons), found["kept"]] for name, found in ordered
+        [name or "(none)", found["in"], *(found["dropped"].get(reason, 0) for reason in reasons), found["kept"]]
+        for name, found in groups.items()
     ]
-    note = f"The largest {MOST_GROUPS} of {len(rows)}; the others are in the report's data." if len(rows) > MOST_GROUPS else ""
+    note = f"The first {MOST_GROUPS} of {len(rows)}; the others are in the report's data." if len(rows) > MOST_GROUPS else ""
     return report.table(title, [head or "rows", "in", *reasons, "kept"], rows[:MOST_GROUPS], note)
+
+
+def _rules(judged: Ledger) -> report.Block:
+    rows = []
+    for name, rule in judged.ruleset.rules.items():
+        others = ", ".join(f"{code} {'-' if limit is None else f'{limit:g}'}" for code, limit in sorted(rule.limits.items()))
+        limit = "-" if rule.limit is None else f"{rule.limit:g}"
+        only = ", ".join(f"{stat} from {least:g}" for stat, least in sorted(rule.when.items()))
+        rows.append([name, rule.statistic, rule.comparison.replace("_", " "), limit, others or "-", only or "-", rule.version])
+    columns = ["rule", "statistic", "kept", "limit", "by language", "judged where", "version"]
+    return report.table("Rules", columns, rows, "sapwood data what-if shows what another limit would keep and drop.")
+
+
+def _audit(found: list[dict[str, Any]]) -> list[report.Block]:
+    if not found:
+        return []
+    rows = [[one["group"], one["n"], one["removed"], _share(one), f"{one['overall']:.2%}"] for one in found]
+    note = (
+        f"Rows that hold one of {sum(len(words.split(',')) for words in terms.IDENTITY.values())} neutral English and Chinese terms for "
+        "people. A share far above the overall one says that the rules silence a group. A mention is not an attitude."
+    )
+    return [report.table("What was removed, by who is mentioned", ["group", "rows", "removed", "share", "share of all rows"], rows, note)]
+
+
+def _share(one: dict[str, Any]) -> str:
+    return f"{one['share']:.2%}" if one["n"] >= FEWEST_MENTIONS else "too few"

@@ -119,7 +119,7 @@ def _meeting(left_ranks: Array, left_rows: Array, right_ranks: Array, right_rows
     starts, ends = np.searchsorted(right_ranks, left_ranks, "left"), np.searchsorted(right_ranks, left_ranks, "right")
     counts = ends - starts
     found = [np.zeros(0, dtype=np.int64)]
-    for first, last in _pieces(counts, MOST_PAIRS):
+    for first, last in pieces(counts, MOST_PAIRS):
         some = counts[first:last]
         at = np.repeat(starts[first:last] - np.concatenate([[0], np.cumsum(some)[:-1]]), some) + np.arange(int(some.sum()))
         found.append(distinct((np.repeat(left_rows[first:last], some) << 32) | right_rows[at]))
@@ -158,7 +158,7 @@ def distinct(values: Array) -> Array:
     return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
 
 
-def _pieces(counts: Array, most: int) -> list[tuple[int, int]]:
+def pieces(counts: Array, most: int) -> list[tuple[int, int]]:
     """Consecutive ranges whose counts sum to at most `most`, or that hold one entry."""
     edges, total = [0], np.concatenate([[0], np.cumsum(counts)])
     while edges[-1] < len(counts):
@@ -171,7 +171,7 @@ def _intersections(left: Shingles, right: Shingles, i: Array, j: Array) -> Array
     """int64: shared shingles of each pair of rows, by one sort for about 4,000 pairs."""
     counts = np.zeros(len(i), dtype=np.int64)
     sizes = left.sizes[i] + right.sizes[j]
-    for first, last in _pieces(sizes, ELEMENTS):
+    for first, last in pieces(sizes, ELEMENTS):
         for start in range(first, last, 4096):
             stop = min(last, start + 4096)
             one, other = _tagged(left, i[start:stop]), _tagged(right, j[start:stop])

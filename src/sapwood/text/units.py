@@ -16,7 +16,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import xxhash
 
 Array = np.ndarray[Any, Any]
 
@@ -46,8 +45,7 @@ NAMES = ("none", *SCRIPTS, "other")
 HARD = 0xFFFFFFFF
 POINTS = 0x40000  # planes 0 to 3: all letters; what lies above is tags, selectors and private use
 CHUNK_ROWS, CHUNK_CHARACTERS = 4096, 1 << 20  # about 60 MB of working memory
-HASH_BITS = np.uint64(52)  # a chunk's row number sits in the other 12, so that one sort does all its rows
-PRIME = 0x9E3779B97F4A7C15
+HASH_BITS = np.uint64(52)  # of a shingle's hash; a row's or a pair's number sits in the other 12, so that one sort does many
 
 
 class Shingles(NamedTuple):
@@ -88,10 +86,12 @@ def class_table() -> Array:
     table = np.full(POINTS, WORD, dtype=np.uint8)
     for point in _irregular():
         table[point] = kinds[unicodedata.category(chr(point))[0]]
+    table[0xFE00:0xFE10] = SPACE  # variation selectors are marks that only say how the symbol before them looks
     for name in UNSPACED:
         for first, last in SCRIPTS[name]:
             part = table[first : last + 1]
             part[part == WORD] = CHARACTER
+    table[-1] = SPACE  # no character, so it can stand for all that lies above
     return table
 
 
@@ -104,7 +104,7 @@ def _irregular() -> tuple[int, ...]:
 
 
 @cache
-def _folded_table() -> Array:
+def folded_table() -> Array:
     """uint32[POINTS]: the one code point of the normal form; 0 where it has no letter; HARD where it takes the whole text to
     tell: several letters (ß, ﬁ), marks and jamo that join with what stands before them."""
     table = np.arange(POINTS, dtype=np.uint32)
@@ -156,17 +156,13 @@ def script_runs(text: str) -> list[tuple[str, int, int]]:
     return [(NAMES[numbers[first]], start, end) for first, start, end in zip(firsts, edges, edges[1:], strict=False)]
 
 
-def classes_of(texts: Sequence[str]) -> tuple[Array, Array]:
-    """(class, row) of every character of the texts, and of one space between two of them."""
-    return class_table()[code_points("\0".join(texts))], _row_numbers(texts)
-
-
 def unit_scripts(texts: Sequence[str]) -> tuple[Array, Array]:
     """(row, script number) of every unit of the texts that begins with a letter."""
-    points = code_points("\0".join(texts))
-    numbers = script_table()[points]
-    begins = _begins(class_table()[points]) & (numbers > 0)
-    return _row_numbers(texts)[begins], numbers[begins]
+    points = np.frombuffer("\0".join(["", *texts]).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    numbers = script_table().take(points, mode="clip")
+    begins = np.flatnonzero(_begins(class_table().take(points, mode="clip")) & (numbers > 0))
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    return np.searchsorted(np.cumsum(lengths + 1), begins, side="left"), numbers[begins]
 
 
 def shingles(text: str, k: int = 5) -> Array:
@@ -176,22 +172,26 @@ def shingles(text: str, k: int = 5) -> Array:
 
 def shingle(texts: Sequence[str], k: int = 5) -> Shingles:
     """The shingles of many texts at once. A row depends on its own text only, not on its neighbours or on chunks."""
-    parts = [_shingle_chunk(texts[start:end], k) for start, end in chunks(texts)]
-    sizes = np.concatenate([part.sizes for part in parts]) if parts else np.zeros(0, dtype=np.int64)
+    from sapwood.text import shingling
+
+    parts = list(shingling.windows(texts, k))
+    values = _joined([part.values for part in parts], np.uint64)
+    windows = _joined([part.windows for part in parts], np.int64)
+    values, sizes = shingling.distinct(values, windows)
     return Shingles(
-        keys=[key for part in parts for key in part.keys],
+        keys=[key if key.strip(b"\0") else b"" for part in parts for key in map(bytes, part.keys)],
         units=_joined([part.units for part in parts], np.int64),
-        windows=_joined([part.windows for part in parts], np.int64),
+        windows=windows,
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        values=_joined([part.values for part in parts], np.uint64),
+        values=values,
     )
 
 
-def chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """(start, end) of consecutive rows that fit one chunk of rows and characters."""
+def chunks(texts: Sequence[str], most: int = CHUNK_CHARACTERS) -> Iterator[tuple[int, int]]:
+    """(start, end) of consecutive rows that fit one chunk of rows and `most` characters."""
     start, characters = 0, 0
     for row, text in enumerate(texts):
-        if row > start and (row - start >= CHUNK_ROWS or characters + len(text) > CHUNK_CHARACTERS):
+        if row > start and (row - start >= CHUNK_ROWS or characters + len(text) > most):
             yield start, row
             start, characters = row, 0
         characters += len(text)
@@ -213,86 +213,6 @@ def _begins(classes: Array) -> Array:
     before = np.concatenate([[SPACE], classes[:-1]])
     begins: Array = (classes == CHARACTER) | ((classes == WORD) & (before != WORD))
     return begins
-
-
-def _shingle_chunk(texts: Sequence[str], k: int) -> Shingles:
-    hashes, rows = _unit_hashes(texts)
-    counts = np.bincount(rows, minlength=len(texts))
-    windows = np.maximum(counts - k + 1, 0)
-    inside = np.flatnonzero(rows[: len(rows) - k + 1] == rows[k - 1 :]) if len(rows) >= k else np.zeros(0, dtype=np.int64)
-    total = np.zeros(len(inside), dtype=np.uint64)
-    for place in range(k):
-        total += hashes[inside + place] * np.uint64(pow(PRIME, place + 1, 1 << 64))
-    tagged = (rows[inside].astype(np.uint64) << HASH_BITS) | (_mixed(total) >> np.uint64(64 - int(HASH_BITS)))
-    tagged.sort()
-    tagged = tagged[np.concatenate([[True], tagged[1:] != tagged[:-1]])] if len(tagged) else tagged  # np.unique is 20 times slower
-    sizes = np.bincount((tagged >> HASH_BITS).astype(np.int64), minlength=len(texts))
-    values = tagged & np.uint64((1 << int(HASH_BITS)) - 1)
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    return Shingles(_keys(texts, hashes, counts), counts, windows, offsets, values)
-
-
-def _unit_hashes(texts: Sequence[str]) -> tuple[Array, Array]:
-    """(uint64 hash, row) of every unit of the normal forms. A word's hash is a polynomial over its mixed code points."""
-    points, rows = _folded(texts)
-    classes = class_table()[points]
-    kept = classes >= WORD
-    begins = np.flatnonzero(_begins(classes)[kept])
-    if not len(begins):
-        return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
-    letters = _mixed(points[kept].astype(np.uint64))
-    within = np.arange(len(letters)) - np.repeat(begins, np.diff(begins, append=len(letters)))
-    return np.add.reduceat(letters * _powers(int(within.max()) + 1)[within], begins), rows[kept][begins]
-
-
-def _folded(texts: Sequence[str]) -> tuple[Array, Array]:
-    """(code point, row) of the normal forms. By table, and through `normal_form` for the few rows that need it (8 times faster)."""
-    rows = _row_numbers(texts)
-    points = _folded_table()[code_points("\0".join(texts))]
-    hard = set(rows[points == HARD].tolist())
-    if not hard:
-        return points, rows
-    formed = [normal_form(text) if row in hard else text for row, text in enumerate(texts)]
-    plain = code_points("\0".join(formed))
-    points = _folded_table()[plain]
-    return np.where(points == HARD, plain, points), _row_numbers(formed)
-
-
-def _row_numbers(texts: Sequence[str]) -> Array:
-    """The row of every character of the texts joined by one separator."""
-    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    return np.repeat(np.arange(len(texts)), lengths + 1)[: max(0, int(lengths.sum()) + len(texts) - 1)]
-
-
-def _powers(count: int) -> Array:
-    powers = np.full(count, PRIME, dtype=np.uint64)
-    powers[0] = 1
-    product: Array = np.cumprod(powers, dtype=np.uint64)
-    return product
-
-
-def _mixed(values: Array) -> Array:
-    """The finaliser of splitmix64 (Steele, Lea, Flood 2014): every input bit moves every output bit."""
-    values = values + np.uint64(PRIME)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Array = values ^ (values >> np.uint64(31))
-    return mixed
-
-
-def _keys(texts: Sequence[str], hashes: Array, counts: Array) -> list[bytes]:
-    """A text without letters or digits is known by its symbols; one of white space only by nothing."""
-    ends = np.cumsum(counts).tolist()
-    view = memoryview(hashes.tobytes())
-    return [
-        xxhash.xxh3_128_digest(view[8 * (end - count) : 8 * end]) if count else _symbol_key(text)
-        for text, count, end in zip(texts, counts.tolist(), ends, strict=True)
-    ]
-
-
-def _symbol_key(text: str) -> bytes:
-    bare = "".join(text.split())
-    return xxhash.xxh3_128_digest(bare.encode("utf-8", "surrogatepass"), seed=1) if bare else b""
 
 
 def _joined(parts: list[Array], kind: Any) -> Array:

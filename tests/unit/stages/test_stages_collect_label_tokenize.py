@@ -61,7 +61,7 @@ COLLECT = Collect(
 
 
 def test_text_becomes_documents_examples_and_a_tokenizer(work):
-    documents, told = COLLECT.run(work)
+    documents, told, _ = COLLECT.run(work)
     assert report.read(work.path(told))["data"]["languages"] == {"not stated": 2, "zh": 2}
     rules = [{"name": "book", "words": ["书", "book"]}]
     examples, told, dropped = Label(values={"0": "bad", "1": "good"}, tag=rules).run(work, documents)
@@ -100,6 +100,6 @@ def test_a_changed_file_changes_the_fingerprint(work):
 
 
 def test_ports_are_what_recipes_wire():
-    assert list(outputs(Collect)) == ["documents", "report"]
+    assert list(outputs(Collect)) == ["documents", "report", "failed"]
     assert list(outputs(Label)) == ["examples", "report", "dropped"]
     assert inputs(Tokenize)["documents"].many

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text import duplicates, overlaps, units
+from sapwood.text import clustering, duplicates, overlaps, units
 
 BASE = {
     "en": "the quick brown fox jumps over the lazy dog while seven wise owls watch from an old oak tree and say nothing at all",
@@ -81,7 +81,7 @@ def test_prefix_filter_and_minhash_agree_with_brute_force(seed):
     assert set(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)) == expected
     assert all(score == pytest.approx(jaccard(texts[i], texts[j])) for i, j, score in zip(*pairs, strict=True))
     left, right = zip(*sorted(expected), strict=True)
-    brute = duplicates.linked(len(texts), np.array(left), np.array(right))
+    brute = clustering.linked(np.arange(len(texts)), np.array(left), np.array(right))
     assert duplicates.clusters(texts, 0.7).tolist() == brute.tolist()
 
 

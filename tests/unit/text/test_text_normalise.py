@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.text.normalise import normalise
+from sapwood.text.normalise import Normal, normalise, normalise_all
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,17 @@ def test_what_was_done_is_told():
 def test_twice_is_once(text):
     once = normalise(text).text
     assert normalise(once).text == once
+
+
+TRICKY = st.text(alphabet="ab好 \t\n\r\u3000\u00a0\u0301\u00e9\u00c3\u00a9\u200b\u1680\u0085가\u1100", max_size=14)
+
+
+@given(st.lists(st.text(max_size=12) | TRICKY, max_size=8))
+def test_batching_does_not_matter(texts):
+    assert normalise_all(texts) == [normalise(text) for text in texts]
+
+
+@given(st.lists(TRICKY, max_size=8))
+def test_what_was_normalised_is_left_alone(texts):
+    once = [normal.text for normal in normalise_all(texts)]
+    assert normalise_all(once) == [Normal(text, ()) for text in once]

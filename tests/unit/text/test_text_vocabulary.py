@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import random
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.errors import InputError
+from sapwood.errors import InputError, MissingExtra
 from sapwood.text import vocabulary
 from sapwood.text.domains import Rule, domain
 
@@ -32,19 +32,41 @@ def test_byte_level_bpe_gives_every_text_back(bpe, text):
         assert bpe.token_to_id("[UNK]") not in ids
 
 
-@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
-def test_training_twice_in_two_processes_gives_the_same_bytes(kind):
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram"])
+def test_training_in_two_processes_with_other_threads_and_another_order_gives_the_same_bytes(kind):
     script = (
         "import sys; from sapwood.text import vocabulary as v\n"
-        f"t = v.train({ZH + EN!r}, {kind!r}, 500); sys.stdout.write(t.to_str())"
+        "t = v.train({texts!r}, {kind!r}, 500); sys.stdout.write(t.to_str())"
     )  # fmt: skip
-    made = {
-        hashlib.sha256(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout).hexdigest() for _ in range(2)
-    }
+    made = set()
+    for texts, threads in ((ZH + EN, "1"), (EN[::-1] + ZH, "2")):
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(texts=texts, kind=kind)],
+            env={**os.environ, "RAYON_NUM_THREADS": threads}, capture_output=True, check=True,
+        )  # fmt: skip
+        made.add(hashlib.sha256(done.stdout).hexdigest())
     assert len(made) == 1
 
 
-@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+def test_a_unigram_gives_every_text_back_bytes_it_never_saw_too():
+    trained = vocabulary.train(ZH + EN, "unigram", 500)
+    assert trained.get_vocab_size() <= 500
+    for text in (*ZH[:3], *EN[:2], "這本書 很好\n\tdef f(x): return x[0]  # 注釋 🙂 Ω\x00", " 　 "):
+        ids = trained.encode(text, add_special_tokens=False).ids
+        assert trained.decode(ids, skip_special_tokens=False) == text
+        assert vocabulary.SPECIAL.index("[UNK]") not in ids
+    zh = trained.encode(ZH[0], add_special_tokens=False)
+    assert len(zh) < len(ZH[0])
+
+
+def test_unigram_without_sentencepiece_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(MissingExtra, match="sentencepiece") as caught:
+        vocabulary.train(EN, "unigram", 400)
+    assert "sapwood[unigram]" in caught.value.next_step
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram"])
 def test_the_saved_folder_opens_as_a_bert_like_tokenizer(tmp_path: Path, kind):
     from transformers import AutoTokenizer
 
@@ -58,42 +80,6 @@ def test_the_saved_folder_opens_as_a_bert_like_tokenizer(tmp_path: Path, kind):
     assert pair.input_ids.count(opened.sep_token_id) == 2
     assert pair.token_type_ids[0] == 0
     assert pair.token_type_ids[-1] == 1
-
-
-def test_fertility_counts_words_only_where_spaces_part_them(bpe):
-    zh, en = sorted(
-        vocabulary.fertility(bpe, [("zh", t) for t in ZH] + [("en", t) for t in EN]), key=lambda row: row.language, reverse=True
-    )
-    assert zh.per_word is None
-    assert en.per_word is not None
-    assert en.per_word >= 1
-    assert zh.unknown == en.unknown == 0
-    assert zh.tokens == sum(len(bpe.encode(t, add_special_tokens=False).ids) for t in ZH)
-    assert zh.bytes_per_token == pytest.approx(sum(len(t.encode()) for t in ZH) / zh.tokens)
-
-
-def test_wordpiece_counts_what_it_does_not_know():
-    trained = vocabulary.train(EN, "wordpiece", 300)
-    assert vocabulary.fertility(trained, [("zh", "酒店")])[0].unknown == 1
-
-
-@given(sizes=st.dictionaries(st.sampled_from(["zh", "en", "fr", "ja"]), st.integers(1, 1000), min_size=1), most=st.integers(1, 5000))
-def test_languages_share_the_budget_equally_and_use_it_up(sizes, most):
-    from collections import Counter
-
-    share = vocabulary.shares(Counter(sizes), most)
-    taken = {name: share[name] * size for name, size in sizes.items()}
-    assert sum(taken.values()) == pytest.approx(min(most, sum(sizes.values())))
-    full = max(taken.values())
-    assert all(taken[name] == pytest.approx(full) or share[name] == 1 for name in sizes)
-
-
-def test_the_sample_does_not_change_with_the_order_of_texts():
-    texts = [("zh" if i % 3 else "en", hashlib.sha256(str(i).encode()).hexdigest(), f"text number {i}") for i in range(600)]
-    mixed = random.Random(1).sample(texts, len(texts))
-    one, two = (set(vocabulary.sample(lambda given=given: given, 3000)) for given in (texts, mixed))
-    assert one == two
-    assert 2000 < sum(map(len, one)) < 4000
 
 
 def test_no_text_is_refused():

@@ -1,4 +1,8 @@
-"""Text files of a folder, one document each. Links are not followed."""
+"""Documents of a folder, one a file: text, Markdown, HTML, PDF, Word and epub, each packed or not. Links are not followed.
+
+A file that cannot be read is one recorded failure and the next is read. Memory: about 300 bytes a file for the list of them, and the
+documents that are being parsed.
+"""
 
 from __future__ import annotations
 
@@ -6,61 +10,164 @@ import hashlib
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sapwood.artifact import file_sha256
 from sapwood.errors import InputError, SapwoodError
-from sapwood.text import decode
-from sapwood.text.sources.source import Located, Reading, Row, changed_at, locate, place
+from sapwood.samples import fetch as samples
+from sapwood.samples.table import sample as sample_entry
+from sapwood.text.formats.children import Children, Failed
+from sapwood.text.formats.document import SUFFIXES, Job, Limits, Parsed, format_of, missing
+from sapwood.text.sources.source import Located, Reading, Row, Say, changed_at, known_encoding, place
 
-SUFFIXES = (".txt", ".md")
+
+class Member(NamedTuple):
+    """One entry of the folder. `why` says what keeps it from being read; empty for a plain file."""
+
+    inside: str
+    file: Path
+    why: str = ""
 
 
 class Files(Located):
-    """One document a text file of a folder. Links are not followed."""
+    """One document a file of a folder. Links are not followed."""
 
-    kind: Literal["files"] = Field("files", description="The .txt and .md files of a folder.")
+    resumes: ClassVar[bool] = True
+
+    kind: Literal["files"] = Field("files", description="The .txt, .md, .html, .pdf, .docx and .epub files of a folder, packed or not.")
     glob: str = Field("*", description="Which files, by their path in the folder; * also crosses folders.")
+    encoding: str = Field("", description="Encoding of text and HTML, such as big5 or cp1251; empty finds it by evidence.")
+    max_mb: int = Field(200, ge=1, le=2000, description="Largest file, unpacked, in MB; a larger one is a recorded failure.")
+    max_pages: int = Field(20_000, ge=1, description="Most pages of one PDF.")
+    max_seconds: float = Field(60, gt=0, le=3600, description="Longest time to parse one file, in seconds.")
 
     @model_validator(mode="after")
-    def _a_folder(self) -> Self:
-        if self.sample:
-            raise ValueError("files needs path, not sample")
+    def _one_place(self) -> Self:
+        if bool(self.path) == bool(self.sample):
+            raise ValueError("give either path, or sample (and file, for one file of it)")
+        if self.file and not self.sample:
+            raise ValueError("file goes with sample; give path alone")
         return self
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        return known_encoding(encoding)
 
     def check(self, workspace: Path) -> list[str]:
         try:
-            members(self, place(self, workspace, folder=True))
+            if self.sample:
+                _check_sample(self)
+                return []
+            found = members(self, _root(self, workspace))
+            absent = missing({format_of(one.inside) for one in found}, {one.inside for one in found})
         except SapwoodError as fault:
             return [f"{fault.what}; {fault.next_step}" if fault.next_step else fault.what]
-        return []
+        return [f"source {self.name}: {absent.what}; {absent.next_step}"] if absent else []
 
     def fingerprint(self, workspace: Path) -> str | None:
+        if self.sample:
+            return samples.fingerprint(self.sample)
         hasher = hashlib.sha256()
-        for inside, file in members(self, place(self, workspace, folder=True)):
-            hasher.update(f"{inside}\0{file_sha256(file)}\0".encode())
+        for one in members(self, _root(self, workspace)):
+            hasher.update(f"{one.inside}\0{one.why or _digest(one.file)}\0".encode())
         return hasher.hexdigest()
 
     def size(self, workspace: Path) -> int:
-        return sum(file.stat().st_size for _, file in members(self, place(self, workspace, folder=True)))
+        if self.sample:
+            return sample_entry(self.sample).bytes
+        return sum(one.file.stat().st_size for one in members(self, _root(self, workspace)) if not one.why)
 
     def rows(self, reading: Reading) -> Iterator[Row]:
-        for inside, file in members(self, locate(self, reading, folder=True)):
-            yield Row(inside, decode.whole(file) if file.stat().st_size else "", collected_at=changed_at(self, file))
+        found = members(self, _root(self, reading.workspace, reading.say))
+        if absent := missing({format_of(one.inside) for one in found}, {one.inside for one in found}):
+            raise absent
+        limits = Limits(self.max_mb * 1_000_000, self.max_pages, self.max_seconds)
+        with Children(reading.workers, limits) as children:
+            for one, answer in children.answers((one, self._job(one)) for one in islice(found, reading.start, None)):
+                if isinstance(answer, Failed):
+                    reading.failed(one.inside, answer.why.removeprefix(f"{one.file.name}: "))
+                else:
+                    yield self._row(one, answer)
+
+    def _job(self, one: Member) -> Job | Failed:
+        if one.why:
+            return Failed(one.why)
+        try:
+            size = one.file.stat().st_size
+        except OSError as fault:
+            return Failed(f"cannot be read: {fault.strerror}")
+        if size > self.max_mb * 1_000_000:
+            return Failed(f"too large: {size} bytes, the limit is {self.max_mb} MB (max_mb)")
+        return Job(format_of(one.inside), one.file.name, str(one.file), forced=self.encoding)
+
+    def _row(self, one: Member, parsed: Parsed) -> Row:
+        meta = {**parsed.meta, **({"title": parsed.title} if parsed.title else {}), "path": one.inside}
+        return Row(one.inside, parsed.text, meta, language=parsed.language, collected_at=changed_at(self, one.file))
 
 
-def members(source: Files, folder: Path) -> list[tuple[str, Path]]:
-    """(path in the folder, file) of the text files that match, sorted. Links to files and folders are left out."""
-    found: list[tuple[str, Path]] = []
-    for base, _, names in os.walk(folder, followlinks=False):
+def members(source: Files, root: Path) -> list[Member]:
+    """The files of a known kind that match, sorted by their path in the folder; or the one file that the root is.
+
+    Links are listed with the reason why they are not read. Raises `InputError` when nothing matches.
+    """
+    if root.is_file():
+        if not format_of(root.name):
+            raise InputError(f"source {source.name}: {root.name} is not one of {', '.join(SUFFIXES)}", "use another kind, such as lines")
+        return [Member(root.name, root)]
+    found: list[Member] = []
+    for base, folders, names in os.walk(root, followlinks=False):
+        for name in folders:
+            if (file := Path(base) / name).is_symlink():
+                found.append(Member(_inside(file, root), file, _link(file, root)))
         for name in names:
-            file = Path(base) / name
-            inside = file.relative_to(folder).as_posix()
-            if file.suffix.lower() in SUFFIXES and fnmatch(inside, source.glob) and file.is_file() and not file.is_symlink():
-                found.append((inside, file))
-    if not found:
-        raise InputError(f"source {source.name}: no .txt or .md file matches {source.glob} in {source.path}", "check path and glob")
+            if format_of(name) and fnmatch(inside := _inside(file := Path(base) / name, root), source.glob):
+                why = _link(file, root) if file.is_symlink() else "" if file.is_file() else "not a plain file: a pipe, socket or device"
+                found.append(Member(inside, file, why))
+    if not any(format_of(one.inside) for one in found):
+        known = ", ".join(SUFFIXES)
+        raise InputError(
+            f"source {source.name}: no file ({known}) matches {source.glob} in {source.path or source.sample}", "check path and glob"
+        )
     return sorted(found)
+
+
+def _root(source: Files, workspace: Path, say: Say = lambda _: None) -> Path:
+    """The file or folder to read. A sample is fetched first."""
+    if not source.sample:
+        return place(source, workspace, folder=(workspace / source.path).is_dir())
+    _check_sample(source)
+    root = samples.fetch(source.sample, say) / source.file
+    if not root.exists():
+        raise InputError(f"source {source.name}: sample {source.sample} has no {source.file}", "see its folder in the cache of samples")
+    return root
+
+
+def _check_sample(source: Files) -> None:
+    entry = sample_entry(source.sample)
+    if source.file and not entry.holds(source.file):
+        raise InputError(f"source {source.name}: sample {source.sample} has no {source.file}", f"it has {entry.shown()}")
+
+
+def _inside(file: Path, root: Path) -> str:
+    """The path in the folder with `/`; bytes of a name that are no UTF-8 are written as escapes, so that every path is text."""
+    return os.fsencode(file.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _link(file: Path, root: Path) -> str:
+    try:
+        target = file.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return "link: it leads nowhere, or in a circle"
+    return "link: not followed; its target is read at its own place" if target.is_relative_to(root) else "link: it leaves the folder"
+
+
+def _digest(file: Path) -> str:
+    try:
+        return file_sha256(file)
+    except OSError as fault:
+        return f"unreadable: {fault.strerror}"

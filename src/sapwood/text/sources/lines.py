@@ -10,14 +10,14 @@ from pydantic import Field
 
 from sapwood.errors import InputError
 from sapwood.text import decode
-from sapwood.text.sources.source import Located, Reading, Row, changed_at, locate
+from sapwood.text.sources.source import Encoded, Reading, Row, changed_at, locate
 
 WIDE = r"\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
 BESIDE_WIDE = re.compile(rf"(?<=[{WIDE}])[ \u3000]+|[ \u3000]+(?=[{WIDE}])")
 TOKEN = re.compile(r"\[?(?P<word>.+?)/[A-Za-z]+(?:\][A-Za-z]+)?\Z", re.DOTALL)
 
 
-class Lines(Located):
+class Lines(Encoded):
     """One document a line of a text file; blank lines are skipped."""
 
     kind: Literal["lines"] = Field("lines", description="One document a line.")
@@ -31,7 +31,7 @@ class Lines(Located):
     def rows(self, reading: Reading) -> Iterator[Row]:
         path = locate(self, reading)
         time = changed_at(self, path)
-        for number, line in decode.lines(path, decode.encoding_of(path)):
+        for number, line in decode.lines(path, decode.encoding_of(path, forced=self.encoding)):
             columns = line.split("\t", self.skip_columns) if self.skip_columns else [line]
             if self.skip_columns and line.strip() and len(columns) <= self.skip_columns:
                 raise InputError(

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sapwood.artifact import file_sha256
 from sapwood.errors import InputError, SapwoodError
@@ -36,13 +36,22 @@ class Row(NamedTuple):
     collected_at: str = ""
 
 
+def _same(row: Row) -> Row:
+    return row
+
+
 @dataclass(frozen=True)
 class Reading:
     """What a source is given while it is read.
 
     `scratch` belongs to this source and survives a kill: what was fetched over a network and kept there is not fetched again.
     `failed(locator, why)` records one damaged item; reading goes on after it. A fault of the whole source is raised.
+    `why` begins with a short reason that is the same for like faults, then `: ` and the particulars (`damaged: no zip archive ...`):
+    the report counts by what stands before the first colon.
     `skipped(reason)` counts a row that is no document. `stopping()` is true once the run was asked to stop.
+    `mask(row)` takes personal data out; the reader applies it before a row is kept anywhere.
+    `workers` is how many processes may parse. `start` is for sources that say `resumes`: how many items (rows yielded and calls of
+    `failed`) are known already and are to be left out.
     """
 
     workspace: Path
@@ -51,12 +60,18 @@ class Reading:
     failed: Callable[[str, str], None]
     skipped: Callable[[str], None]
     stopping: Callable[[], bool]
+    mask: Callable[[Row], Row] = _same
+    workers: int = 1
+    start: int = 0
 
 
 class Source(BaseModel):
     """What every source says of itself. A kind sets `kind: Literal["name"]`, its fields, and the methods below."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resumes: ClassVar[bool] = False
+    """Whether `rows` costs enough to be kept in scratch while it is read, and then leaves out the first `reading.start` items."""
 
     name: str = Field(min_length=1, description="Name of the source; part of every document's id.")
     label: str = Field("", description="Label of every row, written to meta.label.")
@@ -86,7 +101,7 @@ class Located(Source):
 
     path: str = Field("", description="File or folder, relative to the workspace.")
     sample: str = Field("", description="Name of a sample (see: sapwood samples list), instead of a path.")
-    file: str = Field("", description="File of the sample.")
+    file: str = Field("", description="File of the sample, or a folder where the kind reads folders.")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -100,7 +115,7 @@ class Located(Source):
         try:
             if not self.sample:
                 place(self, workspace)
-            elif self.file not in sample_entry(self.sample).files.values():
+            elif not sample_entry(self.sample).holds(self.file):
                 return [f"source {self.name}: sample {self.sample} has no file {self.file}; {_files_of(self.sample)}"]
         except SapwoodError as fault:
             return [f"{fault.what}; {fault.next_step}" if fault.next_step else fault.what]
@@ -111,12 +126,41 @@ class Located(Source):
 
     def size(self, workspace: Path) -> int:
         if self.sample:
-            return sample_entry(self.sample).bytes
+            return samples.entry_of(self.sample).bytes
         found = workspace / self.path
         return found.stat().st_size if found.is_file() else 0
 
 
-def place(source: Located, workspace: Path, folder: bool = False) -> Path:
+class Encoded(Located):
+    """One text file, packed or not, whose encoding is found by evidence unless it is said."""
+
+    encoding: str = Field("", description="Encoding, such as big5 or cp1251; empty finds it by evidence.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        return known_encoding(encoding)
+
+
+def known_encoding(encoding: str) -> str:
+    """The encoding's name as it was given. Raises `ValueError` where Python has no such text codec."""
+    from sapwood.text import decode
+
+    if encoding and not decode.known(encoding):
+        raise ValueError(f"no encoding is called {encoding!r}; try utf-8, gb18030, big5, cp932, cp949, cp1252")
+    return encoding
+
+
+class Placed(Protocol):
+    """A source with a `path` in the workspace."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+
+
+def place(source: Placed, workspace: Path, folder: bool = False) -> Path:
     """The local file (or folder) of a `path` source. Raises `InputError` when it is missing or leaves the workspace."""
     if PurePosixPath(source.path).is_absolute() or ".." in PurePosixPath(source.path).parts:
         raise InputError(f"source {source.name}: {source.path} is not inside the workspace", "give a path relative to the workspace")
@@ -134,9 +178,12 @@ def locate(source: Located, reading: Reading, folder: bool = False) -> Path:
     """The file or folder to read, fetched first if it is a sample."""
     if not source.sample:
         return place(source, reading.workspace, folder)
-    found = samples.fetch(source.sample, reading.say) / source.file
-    if source.file not in sample_entry(source.sample).files.values():
+    if not sample_entry(source.sample).holds(source.file):
         raise InputError(f"source {source.name}: sample {source.sample} has no file {source.file}", _files_of(source.sample))
+    found = samples.fetch(source.sample, reading.say) / source.file
+    if not found.exists() or found.is_dir() != folder:
+        what = "a folder" if folder else "a file"
+        raise InputError(f"source {source.name}: {source.file} of sample {source.sample} is not {what}", "check file and kind")
     return found
 
 
@@ -159,4 +206,4 @@ def unique(found: Iterator[Row], path: Path) -> Iterator[Row]:
 
 
 def _files_of(sample: str) -> str:
-    return f"its files are {', '.join(sample_entry(sample).files.values())}"
+    return f"its files are {sample_entry(sample).shown()}"

@@ -1,6 +1,7 @@
-"""Tables: rows of CSV, JSON lines, one JSON file, and a table of a SQLite file.
+"""Tables: rows of CSV, JSON lines, one JSON file (each packed or not), and a table of a SQLite file.
 
-Every fault is an `InputError` with the file, the line and what to do.
+Every fault is an `InputError` with the file, the line and what to do: a broken row ends the run, since a quote or a brace that is out of
+place makes every later row doubtful. JSON can carry half a surrogate pair, which no file can: it becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from pydantic import Field
 
 from sapwood.errors import InputError
 from sapwood.text import decode
-from sapwood.text.sources.source import Located, Reading, Row, changed_at, locate, unique
+from sapwood.text.formats.document import sound
+from sapwood.text.sources.source import Encoded, Located, Reading, Row, changed_at, locate, unique
 
 LARGEST_JSON = 100_000_000
 
 
-class Csv(Located):
+class Csv(Encoded):
     """One document a row of a CSV file with a header."""
 
     kind: Literal["csv"] = Field("csv", description="Rows of a CSV file.")
@@ -38,21 +40,22 @@ class Csv(Located):
         return unique(found, path) if self.id_column else found
 
 
-class Jsonl(Located):
+class Jsonl(Encoded):
     """One document a line of JSON."""
 
     kind: Literal["jsonl"] = Field("jsonl", description="One JSON object a line.")
     text_field: str = Field("text", description="Key of the text.")
     label_field: str = Field("", description="Key of the label, written to meta.label.")
     id_field: str = Field("", description="Key that identifies a row; the line's number when empty.")
+    meta_fields: tuple[str, ...] = Field((), description="Keys kept in meta, as text.")
 
     def rows(self, reading: Reading) -> Iterator[Row]:
         path = locate(self, reading)
-        found = _jsonl(self, path, changed_at(self, path))
+        found = jsonl_rows(self, path, changed_at(self, path))
         return unique(found, path) if self.id_field else found
 
 
-class JsonFile(Located):
+class JsonFile(Encoded):
     """One document an entry of a JSON file that holds a list of objects, or an object of objects."""
 
     kind: Literal["json"] = Field("json", description="Entries of one JSON file.")
@@ -81,9 +84,9 @@ class Sqlite(Located):
 
 
 def _csv(source: Csv, path: Path, time: str) -> Iterator[Row]:
-    encoding = decode.encoding_of(path)
+    encoding = decode.encoding_of(path, forced=source.encoding)
     csv.field_size_limit(decode.LONGEST_LINE)  # the module's own 128 KiB would refuse ordinary documents
-    with path.open(encoding=encoding, newline="") as stream:
+    with decode.opened(path, encoding, newline="") as stream:
         reader = csv.reader(stream, delimiter=source.delimiter, strict=True)
         try:
             header = next(reader)
@@ -111,8 +114,9 @@ def _column(path: Path, header: list[str], name: str) -> int | None:
     return header.index(name)
 
 
-def _jsonl(source: Jsonl, path: Path, time: str) -> Iterator[Row]:
-    for number, line in decode.lines(path, decode.encoding_of(path)):
+def jsonl_rows(source: Jsonl, path: Path, time: str) -> Iterator[Row]:
+    """The rows of one file; the locator is the id field or the line number. Raises `InputError` for a line that is no JSON object."""
+    for number, line in decode.lines(path, decode.encoding_of(path, forced=source.encoding)):
         if not line.strip():
             continue
         where = f"{path.name}: line {number}"
@@ -127,13 +131,14 @@ def _jsonl(source: Jsonl, path: Path, time: str) -> Iterator[Row]:
             raise InputError(f"{where}: {source.text_field!r} is not a string", "name the key that holds the text")
         label = found.get(source.label_field) if source.label_field else None
         ident = str(_field(where, found, source.id_field)) if source.id_field else str(number)
-        yield Row(ident, _sound(text), {"label": str(label)} if label not in (None, "") else {}, collected_at=time)
+        meta = {name: sound(str(found[name])) for name in source.meta_fields if found.get(name) is not None}
+        yield Row(ident, sound(text), meta | ({"label": sound(str(label))} if label not in (None, "") else {}), collected_at=time)
 
 
 def _json(source: JsonFile, path: Path, time: str) -> Iterator[Row]:
     """The whole file is held in memory, so it may have 100 MB at most; larger ones belong into JSON lines."""
     try:
-        loaded = json.loads(decode.whole(path, LARGEST_JSON))
+        loaded = json.loads(decode.whole(path, LARGEST_JSON, source.encoding))
     except (json.JSONDecodeError, RecursionError) as fault:
         raise InputError(f"{path.name} is no JSON ({fault})", "give a JSON file, or kind jsonl for one object a line") from None
     if not isinstance(loaded, list | dict):
@@ -148,19 +153,14 @@ def _json(source: JsonFile, path: Path, time: str) -> Iterator[Row]:
             raise InputError(f"{where}: {source.text_field!r} is not a string", "name the key that holds the text")
         title = str(_field(where, found, source.title_field)) if source.title_field else ""
         label = str(found.get(source.label_field) or "") if source.label_field else ""
-        meta = {key: value for key, value in (("label", label), ("title", _sound(title))) if value}
-        yield Row(name, _sound(f"{title}\n{text}" if title else text), meta, collected_at=time)
+        meta = {key: value for key, value in (("label", label), ("title", sound(title))) if value}
+        yield Row(name, sound(f"{title}\n{text}" if title else text), meta, collected_at=time)
 
 
 def _field(where: str, found: dict[str, Any], name: str) -> Any:
     if name not in found:
         raise InputError(f"{where}: no key {name!r}", f"keys are {', '.join(found)}")
     return found[name]
-
-
-def _sound(text: str) -> str:
-    """JSON can carry half a surrogate pair, which no file can: it becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _sqlite(source: Sqlite, path: Path, time: str) -> Iterator[Row]:

@@ -1,0 +1,63 @@
+"""A dataset artifact as a folder for others: its shards, a Hugging Face dataset card and Croissant metadata.
+
+Card and metadata are rendered from records when they are asked for; the artifact and its digest stay as they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from sapwood.artifact import Artifact
+from sapwood.errors import InputError
+from sapwood.runs import trace
+from sapwood.store.local import LocalStore
+from sapwood.text import cards, croissant, profile, rows
+
+
+def describe(store: LocalStore, artifact: Artifact, name: str = "", creator: str = "") -> cards.Dataset:
+    """What is known of a rows artifact. Reads its rows once. Raises `InputError` for another kind."""
+    folder = rows_of(store, artifact)
+    steps = [
+        cards.Made(
+            made.name,
+            made.version,
+            made.params,
+            [str(one) for port in made.inputs.values() for one in port],
+            [str(one) for one in made.outputs.values()],
+            made.seed,
+            made.run,
+        )
+        for made in reversed(trace.ancestry(store, artifact))
+    ]
+    made = time.strftime("%Y-%m-%d", time.gmtime())
+    called = name or f"{artifact.kind}-{artifact.short}"
+    found = profile.profile(folder)
+    return cards.Dataset(called, artifact.kind, artifact.digest, rows.schema(folder), store.entries(artifact), found, steps, creator, made)
+
+
+def rows_of(store: LocalStore, artifact: Artifact) -> Path:
+    """The payload folder of an artifact of rows; `InputError` for any other kind."""
+    if not trace.is_rows(artifact):
+        raise InputError(f"{artifact} holds no rows of text", f"sapwood show {artifact.short} says what it holds")
+    return store.open(artifact)
+
+
+def export(store: LocalStore, artifact: Artifact, out: Path, name: str = "", creator: str = "") -> cards.Dataset:
+    """Write the folder: `rows-*.parquet`, `README.md`, `croissant.json`. It appears whole or not at all."""
+    if out.exists():
+        raise InputError(f"{out} is there already", "name a new folder")
+    described = describe(store, artifact, name, creator)
+    half = out.with_name(f".{out.name}.part")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    try:
+        for entry in described.entries:
+            shutil.copyfile(store.open(artifact) / entry.path, half / entry.path)
+        (half / "README.md").write_text(cards.render(described), encoding="utf-8")
+        (half / "croissant.json").write_text(croissant.render(described), encoding="utf-8")
+        half.rename(out)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return described

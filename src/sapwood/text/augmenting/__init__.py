@@ -1,0 +1,1 @@
+"""Augmentation: children of training rows, made by pure functions of (seed, id, operator, number)."""
