@@ -164,7 +164,6 @@ class Resources(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 takes OMP_NUM_THREADS, or every core.")
     workers: int = Field(0, ge=0, description="Processes for text work; 0 takes every core.")
     precision: str = Field("auto", pattern="^(auto|fp32|bf16)$", description="auto is bf16 where this CPU is fast in it.")
-    device: str = Field("cpu", description="cpu, or cuda where there is one.")
 
 
 class Signature(NamedTuple):

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Command -> (module, help). The module has a function of the command's name, or a typer app called `app`."""
 
 
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 HEAD = """Usage: sapwood COMMAND [ARGS]...
 
   Grow a language model from your own text and keep it alive.
@@ -63,9 +64,10 @@ def application(command: str) -> typer.Typer:
     if not callable(function):
         app: typer.Typer = module.app
         app.pretty_exceptions_enable = False
+        app.info.context_settings = HELP_NAMES
         return app
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    extra = getattr(module, "OPTIONS", {}).get(command, {"context_settings": {"help_option_names": ["-h", "--help"]}})
+    extra = getattr(module, "OPTIONS", {}).get(command, {"context_settings": HELP_NAMES})
     app.command(name=command, help=function.__doc__, **extra)(function)
     return app
 

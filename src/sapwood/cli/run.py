@@ -30,14 +30,17 @@ def plan(recipe: RecipeFile, overrides: Set = None, given: Given = None, store: 
     Example: sapwood plan recipe.yaml --set stages.clean.min_chars=20
     """
     import json
+    from tempfile import TemporaryDirectory
 
     from sapwood import recipe as recipes
     from sapwood.runs import plan as plans
-    from sapwood.store.find import open_store
+    from sapwood.store.find import locate, open_store
 
     checked = recipes.read(recipe, overrides or [])
-    opened = open_store(store)
-    made = plans.make(checked, opened, _given(opened, given or []))
+    with TemporaryDirectory() as nothing:  # a plan makes no store: without one, all is compared with an empty one
+        opened = open_store(store if locate(store).exists() else Path(nothing))
+        made = plans.make(checked, opened, _given(opened, given or []))
+        opened.close()
     if as_json:
         steps = [{"step": p.step.name, "state": p.state, "key": p.key, **p.estimate._asdict(), "basis": p.basis} for p in made.steps]
         print(json.dumps({"recipe": recipes.filled(checked), "steps": steps, "total": made.total._asdict()}, ensure_ascii=False))
