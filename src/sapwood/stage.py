@@ -54,6 +54,8 @@ class Stage(BaseModel):
     """Whether it reads from outside the store; then `fingerprint` enters the key."""
     carries: ClassVar[tuple[str, ...] | None] = None
     """Input ports whose documents end up inside the outputs (lineage by document). None: all of them."""
+    resumes: ClassVar[bool] = False
+    """Whether it saves checkpoints in `work.scratch / "checkpoints"` and continues from them exactly."""
     examples: ClassVar[tuple[dict[str, Json], ...]] = ({},)
     """Parameter sets that together read every field."""
 

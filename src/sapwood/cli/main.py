@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "samples": ("sapwood.cli.samples", "Real text and models that package registries carry."),
     "plan": ("sapwood.cli.run", "Show the filled recipe, what is reused and what it costs."),
     "run": ("sapwood.cli.run", "Run a recipe; finished steps are reused."),
+    "resume": ("sapwood.cli.resume", "Continue a run, or prove that continuing is exact."),
     "show": ("sapwood.cli.show", "Look at a run, an artifact or a model."),
     "diff": ("sapwood.cli.show", "Compare two runs: recipe, data, scores."),
     "trace": ("sapwood.cli.trace", "From an answer to its documents, and from a document to its models."),
