@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -285,22 +286,42 @@ def _step(source: _Source, section: str, name: str, fields: Any, seed: int) -> S
     try:
         params = cls.model_validate(body)
     except ValidationError as error:
-        _pydantic_faults(source, path, error, allowed)
+        blocks = cls.model_json_schema().get("$defs", {}).values()
+        _pydantic_faults(source, path, error, allowed, [name for block in blocks for name in block.get("properties", {})])
         return None
     return Step(name, registered, params, refs, int(step_seed), source.where(path))
 
 
-def _pydantic_faults(source: _Source, path: tuple[str, ...], error: ValidationError, allowed: list[str]) -> None:
-    for fault in error.errors(include_url=False):
-        loc = tuple(str(part) for part in fault["loc"])
+def _pydantic_faults(source: _Source, path: tuple[str, ...], error: ValidationError, allowed: list[str], inner: Sequence[str] = ()) -> None:
+    """`allowed` are the names of the step itself, `inner` those of the blocks that its fields hold."""
+    faults = error.errors(include_url=False)
+    for fault in faults:
+        if fault["type"] == "too_short" and any(
+            other["loc"][: len(fault["loc"])] == fault["loc"] for other in faults if other is not fault
+        ):
+            continue  # its faulty items were left out of the count
+        loc = _written(source, path, tuple(str(part) for part in fault["loc"]))
         what = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            what = f"no such field. {plugins.nearest(loc[-1], allowed)}" if len(loc) == 1 else "no such field"
+            what = f"no such field. {plugins.nearest(loc[-1], allowed)}" if len(loc) == 1 else f"no such field{_hint(loc[-1], inner)}"
         elif fault["type"] == "missing":
             what = "needed, and not given"
         elif not isinstance(fault.get("input"), dict | list):
             what = f"{what}; it is {fault.get('input')!r}"
         source.fault((*path, *loc), what)
+
+
+def _written(source: _Source, path: tuple[str, ...], loc: tuple[str, ...]) -> tuple[str, ...]:
+    """The place as the file has it: pydantic also names the kind of a block, which is no level of the file."""
+    kept: tuple[str, ...] = ()
+    for part in loc[:-1]:
+        kept = (*kept, part) if (*path, *kept, part) in source.lines else kept
+    return (*kept, loc[-1])
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, 1, 0.6)
+    return f". Did you mean {close[0]}?" if close else ""
 
 
 def _refs(source: _Source, path: tuple[str, ...], raw: Any, port: Port) -> tuple[Ref, ...]:
@@ -383,10 +404,21 @@ def _order(source: _Source, steps: dict[str, Step]) -> tuple[Step, ...]:
     while waiting:
         ready = [n for n, s in waiting.items() if not any(ref.step in waiting for refs in s.refs.values() for ref in refs)]
         if not ready:
-            source.fault(("stages", next(iter(waiting))), f"these steps wait for each other: {', '.join(waiting)}")
+            circle = _circle(waiting)
+            source.fault(("stages", circle[0]), f"these steps wait for each other: {' <- '.join([*circle, circle[0]])}")
             break
         done[ready[0]] = waiting.pop(ready[0])
     return (*done.values(), *(step for step in steps.values() if step.is_action))
+
+
+def _circle(waiting: Mapping[str, Step]) -> list[str]:
+    """Steps of `waiting`, each of which needs the one after it, and the last the first."""
+    path = [next(iter(waiting))]
+    while True:
+        needed = next(ref.step for refs in waiting[path[-1]].refs.values() for ref in refs if ref.step in waiting)
+        if needed in path:
+            return path[path.index(needed) :]
+        path.append(needed)
 
 
 # --------------------------------------------------------------------------- the filled recipe

@@ -54,6 +54,8 @@ class Stage(BaseModel):
     """Whether it reads from outside the store; then `fingerprint` enters the key."""
     carries: ClassVar[tuple[str, ...] | None] = None
     """Input ports whose documents end up inside the outputs (lineage by document). None: all of them."""
+    resumes: ClassVar[bool] = False
+    """Whether it saves checkpoints in `work.scratch / "checkpoints"` and continues from them exactly."""
     examples: ClassVar[tuple[dict[str, Json], ...]] = ({},)
     """Parameter sets that together read every field."""
 
@@ -168,7 +170,6 @@ class Resources(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 takes OMP_NUM_THREADS, or every core.")
     workers: int = Field(0, ge=0, description="Processes for text work; 0 takes every core.")
     precision: str = Field("auto", pattern="^(auto|fp32|bf16)$", description="auto is bf16 where this CPU is fast in it.")
-    device: str = Field("cpu", description="cpu, or cuda where there is one.")
 
 
 class Signature(NamedTuple):

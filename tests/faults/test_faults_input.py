@@ -143,3 +143,10 @@ def test_an_override_with_a_wrong_value_is_placed_at_set(tmp_path):
     (tmp_path / "texts").write_text("one line\n")
     assert run(tmp_path).returncode == 0
     check_refused(sapwood(tmp_path, "plan", "r.yaml", "--store", "store", "--set", "seed=-1"), 3, "--set: seed")
+
+
+def test_a_plan_leaves_nothing_behind(tmp_path):
+    (tmp_path / "texts").write_text("one line\n")
+    (tmp_path / "r.yaml").write_text(RECIPE.replace("KIND", "lines"))
+    assert sapwood(tmp_path, "plan", "r.yaml").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.yaml", "texts"]

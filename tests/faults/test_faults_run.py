@@ -81,6 +81,18 @@ def test_sigterm_ends_with_75_and_the_run_is_recorded_as_interrupted(workspace):
     assert subprocess.run(command(workspace), capture_output=True).returncode == 0
 
 
+def test_a_killed_run_is_shown_as_killed_and_one_at_work_as_running(workspace):
+    shown = [sys.executable, "-m", "sapwood.cli.main", "show", "last", "--store", str(workspace / "store"), "--json"]
+    process = subprocess.Popen(command(workspace), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    next(line for line in process.stdout if '"running"' in line)
+    process.send_signal(signal.SIGSTOP)
+    at_work = json.loads(subprocess.run(shown, capture_output=True, text=True, check=True).stdout)
+    process.kill()
+    process.wait()
+    killed = json.loads(subprocess.run(shown, capture_output=True, text=True, check=True).stdout)
+    assert (at_work["run"][0]["status"], killed["run"][0]["status"]) == ("running", "killed")
+
+
 def test_a_flipped_byte_is_named_and_the_step_runs_again_once_it_is_set_aside(workspace):
     subprocess.run(command(workspace), check=True, capture_output=True)
     blob = max((p for p in (workspace / "store" / "blobs").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)

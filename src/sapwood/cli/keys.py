@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sapwood.errors import InputError
+
 if TYPE_CHECKING:
     from sapwood.serving.keys import Key, KeyRing
 
@@ -25,6 +27,8 @@ def create(
     store: Store = None,
 ) -> None:
     """Make a key. Its secret is printed this once; only a hash is kept."""
+    if not owner.strip():
+        raise InputError("a key needs an owner", "sapwood keys create --owner NAME")
     expires = time.time() + days * 86_400 if days is not None else None
     key, secret = _ring(store).create(owner, scope or ["infer:predict", "feedback:write"], expires, rpm)
     typer.echo(f"{key.key_id} for {owner}: {', '.join(key.scopes)}. The secret is shown this once:", err=True)

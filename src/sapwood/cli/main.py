@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "samples": ("sapwood.cli.samples", "Real text and models that package registries carry."),
     "plan": ("sapwood.cli.run", "Show the filled recipe, what is reused and what it costs."),
     "run": ("sapwood.cli.run", "Run a recipe; finished steps are reused."),
+    "resume": ("sapwood.cli.resume", "Continue a run, or prove that continuing is exact."),
     "show": ("sapwood.cli.show", "Look at a run, an artifact or a model."),
     "diff": ("sapwood.cli.show", "Compare two runs: recipe, data, scores."),
     "trace": ("sapwood.cli.trace", "From an answer to its documents, and from a document to its models."),
@@ -36,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Command -> (module, help). The module has a function of the command's name, or a typer app called `app`."""
 
 
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 HEAD = """Usage: sapwood COMMAND [ARGS]...
 
   Grow a language model from your own text and keep it alive.
@@ -64,9 +66,10 @@ def application(command: str) -> typer.Typer:
     if not callable(function):
         app: typer.Typer = module.app
         app.pretty_exceptions_enable = False
+        app.info.context_settings = HELP_NAMES
         return app
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    extra = getattr(module, "OPTIONS", {}).get(command, {"context_settings": {"help_option_names": ["-h", "--help"]}})
+    extra = getattr(module, "OPTIONS", {}).get(command, {"context_settings": HELP_NAMES})
     app.command(name=command, help=function.__doc__, **extra)(function)
     return app
 

@@ -30,14 +30,17 @@ def plan(recipe: RecipeFile, overrides: Set = None, given: Given = None, store: 
     Example: sapwood plan recipe.yaml --set stages.clean.min_chars=20
     """
     import json
+    from tempfile import TemporaryDirectory
 
     from sapwood import recipe as recipes
     from sapwood.runs import plan as plans
-    from sapwood.store.find import open_store
+    from sapwood.store.find import locate, open_store
 
     checked = recipes.read(recipe, overrides or [])
-    opened = open_store(store)
-    made = plans.make(checked, opened, _given(opened, given or []))
+    with TemporaryDirectory() as nothing:  # a plan makes no store: without one, all is compared with an empty one
+        opened = open_store(store if locate(store).exists() else Path(nothing))
+        made = plans.make(checked, opened, _given(opened, given or []))
+        opened.close()
     if as_json:
         steps = [{"step": p.step.name, "state": p.state, "key": p.key, **p.estimate._asdict(), "basis": p.basis} for p in made.steps]
         print(json.dumps({"recipe": recipes.filled(checked), "steps": steps, "total": made.total._asdict()}, ensure_ascii=False))
@@ -59,25 +62,30 @@ def run(
     """
     from sapwood import recipe as recipes
     from sapwood.errors import InputError
-    from sapwood.runs import local
-    from sapwood.runs.monitor import EventLog, JsonMonitor, StopFlag, TerminalMonitor
     from sapwood.store.find import open_store
 
     if report is not None and report.is_dir():
         raise InputError(f"--report {report} is a folder", "give the path of an HTML file")
     checked = recipes.read(recipe, overrides or [])
     opened = open_store(store)
-    inputs = _given(opened, given or [])
+    follow(checked, opened, _given(opened, given or []), report, as_json)
+
+
+def follow(recipe: Recipe, store: LocalStore, inputs: dict[str, Artifact], report: Path | None, as_json: bool) -> None:
+    """Run a checked recipe with bars or JSON lines, and tell at the end what it made."""
+    from sapwood.runs import local
+    from sapwood.runs.monitor import EventLog, JsonMonitor, StopFlag, TerminalMonitor
+
     stop = StopFlag()
     with _graceful(stop):
-        run_id = local.begin(checked, opened, inputs)
-        log = EventLog(opened.run_folder(run_id) / "events.jsonl")
+        run_id = local.begin(recipe, store, inputs)
+        log = EventLog(store.run_folder(run_id) / "events.jsonl")
         monitor: QuietMonitor = JsonMonitor(log, stop) if as_json else TerminalMonitor(log, stop)
         try:
-            outcome = local.execute(checked, opened, monitor, inputs, run_id)
+            outcome = local.execute(recipe, store, monitor, inputs, run_id)
         finally:
             log.close()
-    _closing(checked, opened, outcome, report, as_json)
+    _closing(store, outcome, report, as_json)
 
 
 @contextmanager
@@ -109,7 +117,7 @@ def _given(store: LocalStore, pairs: list[str]) -> dict[str, Artifact]:
     return found
 
 
-def _closing(recipe: Recipe, store: LocalStore, outcome: Outcome, report: Path | None, as_json: bool) -> None:
+def _closing(store: LocalStore, outcome: Outcome, report: Path | None, as_json: bool) -> None:
     import json
 
     from sapwood.runs import story

@@ -94,7 +94,7 @@ def _overview(store: LocalStore) -> dict[str, Any]:
         {
             "run": r.id,
             "recipe": r.name,
-            "status": r.status,
+            "status": store.status_of(r),
             "seconds": round(r.seconds or 0, 1),
             "started": time.strftime("%Y-%m-%d %H:%M", time.localtime(r.started)),
         }
@@ -146,7 +146,10 @@ def _run(store: LocalStore, what: str) -> dict[str, Any]:
         }
         for s in run.steps
     ]
-    return {"run": [{"run": run.id, "recipe": run.name, "status": run.status, "seconds": round(run.seconds or 0, 1)}], "steps": steps}
+    return {
+        "run": [{"run": run.id, "recipe": run.name, "status": store.status_of(run), "seconds": round(run.seconds or 0, 1)}],
+        "steps": steps,
+    }
 
 
 def _stored(store: LocalStore, what: str) -> dict[str, Any]:

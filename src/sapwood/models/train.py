@@ -9,12 +9,14 @@ What it does NOT do: more than one process, or fp16 (bf16 needs no loss scaling)
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -84,6 +86,8 @@ def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: in
         progress = _resume(home, model, optimiser)
         if progress is None:
             torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)
             progress = Progress()
         calls.advance(progress.step)
         _evaluate_if_due(model, plan, progress, home, calls)
@@ -167,7 +171,8 @@ def factor(plan: Plan, step: int) -> float:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Deterministic algorithms inside; torch's generator is put back after."""
+    """Deterministic algorithms inside; the generators of torch, Python and numpy are put back after."""
+    python, numpy = random.getstate(), np.random.get_state()
     before, fill = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     with torch.random.fork_rng(devices=[]):
         torch.use_deterministic_algorithms(True)
@@ -175,6 +180,8 @@ def deterministic() -> Iterator[None]:
         try:
             yield
         finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
             torch.use_deterministic_algorithms(before)
             torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
 

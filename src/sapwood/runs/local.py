@@ -59,7 +59,9 @@ def begin(recipe: Recipe, store: LocalStore, given: Mapping[str, Artifact]) -> s
     """Plan, check room, and record a new run; its id. Everything that can fail before running fails here."""
     plans.check_room(plans.make(recipe, store, given), store)
     resources = settle.resources(recipe.resources, store)
-    return store.records.start_run(recipe.name, recipes.filled(replace(recipe, resources=resources)), environment(recipe.workspace)).id
+    run = store.records.start_run(recipe.name, recipes.filled(replace(recipe, resources=resources)), environment(recipe.workspace)).id
+    store.hold_run(run)
+    return run
 
 
 def execute(recipe: Recipe, store: LocalStore, monitor: Monitor, given: Mapping[str, Artifact] | None = None, run: str = "") -> Outcome:
@@ -89,6 +91,7 @@ def _recorded(store: LocalStore, run: str, outcome: Outcome, began: float) -> It
     finally:
         store.records.update_run(run, steps=outcome.steps)
         store.records.finish_run(run, status, time.monotonic() - began)
+        store.let_go_run(run)
 
 
 def nested(context: _Context, name: str, file: Path, given: Mapping[str, Artifact]) -> dict[str, dict[str, Artifact]]:

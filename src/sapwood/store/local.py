@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sapwood.store.lineage import Lineage
     from sapwood.store.records import Records
+    from sapwood.store.run_records import Run
 
 A = TypeVar("A", bound=Artifact)
 
@@ -161,6 +162,20 @@ class LocalStore:
         folder = self.layout.run(run)
         folder.mkdir(exist_ok=True)
         return folder
+
+    def hold_run(self, run: str) -> None:
+        """Say that this process is working on the run, until it ends or `let_go_run`."""
+        leases.hold(self.run_folder(run))
+
+    def let_go_run(self, run: str) -> None:
+        leases.let_go(self.layout.run(run))
+
+    def status_of(self, run: Run) -> str:
+        """As recorded; `killed` when it is recorded as running and no living process works on it."""
+        if run.status != "running":
+            return run.status
+        with leases.unused(self.run_folder(run.id)) as free:
+            return "killed" if free else "running"
 
     # ------------------------------------------------------------------ care
 

@@ -22,7 +22,7 @@ STATUSES = ("running", "done", "failed", "interrupted")
 class Run:
     """One execution of a recipe or a step. Times are seconds since 1970; `finished` is None while it runs.
 
-    A step is {step, name, key, state, seconds, inputs, outputs}. A run that was killed stays `running`.
+    A step is {step, name, key, state, seconds, inputs, outputs}. A run that was killed stays `running`; `LocalStore.status_of` tells.
     """
 
     id: str
