@@ -41,7 +41,7 @@ PEERS = {
     "datasketch": ("datasketch==2.0.0", "xxhash"),
     "text-dedup": ("text-dedup>=0.4,<0.5",),
     "datatrove": ("datatrove==0.10.1", "spacy", "jieba", "regex", "xxhash<4", "tokenizers", "orjson"),
-    "data-juicer": ("py-data-juicer>=1.6,<1.7", "scipy", "sentencepiece"),
+    "data-juicer": ("py-data-juicer>=1.6,<1.7", "scipy", "sentencepiece", "aiohttp"),
 }
 """What pip installs for each. datatrove's own extra `multilingual` would bring tensorflow and stanza, which these two languages do not use."""
 

@@ -66,7 +66,7 @@ def test_the_stage_keeps_the_contract(store, tmp_path):
 def test_a_damaged_file_is_a_row_of_failed_and_is_counted_by_reason(store, workspace, tmp_path):
     found = collect(store, workspace, tmp_path / "s")
     documents = rows.read(store.open(found.documents)).to_pylist()
-    assert [rows.meta(row)["path"] for row in documents] == "0.pdf 1.pdf 2.pdf 4.pdf 5.pdf 6.pdf 7.html 7.pdf".split()
+    assert [rows.meta(row)["path"] for row in documents] == ["0.pdf", "1.pdf", "2.pdf", "4.pdf", "5.pdf", "6.pdf", "7.html", "7.pdf"]
     (lost,) = rows.read(store.open(found.failed)).to_pylist()
     assert (lost["id"], lost["text"], lost["license"]) == (rows.document_id("up/../manuals", "3.pdf"), "", "CC0")
     assert rows.meta(lost)["path"] == "3.pdf"
