@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from sapwood import plugins
-from sapwood.artifact import Bundle, Model, Tokenizer
+from sapwood.artifact import Bundle, Documents, Model, Tokenizer
 from sapwood.store.local import LocalStore
 from sapwood.testing import tiny
 from sapwood.testing.stages import check_class, check_stage, make_work
@@ -46,12 +46,15 @@ def text(store, workspace, tmp_path_factory):
     source = {"kind": "csv", "name": "texts", "path": "texts.csv", "text_column": "text", "label_column": "label"}
     found = Collect.model_validate({"sources": [source]}).run(make_work(store, tmp_path_factory.mktemp("scratch"), workspace))
     labelled = checked("label", store, {"documents": found.documents})
+    checked("measure", store, {"documents": found.documents})
     cleaned = checked("clean", store, {"documents": labelled["examples"]})
-    parts = checked("split", store, {"documents": cleaned["kept"], "raw": labelled["examples"]})
+    single = checked("dedup", store, {"documents": cleaned["kept"]})
+    parts = checked("split", store, {"documents": single["kept"], "raw": labelled["examples"]})
     checked("decontaminate", store, {"documents": parts["train"], "against": [parts["test"]]})
     checked("mask", store, {"documents": found.documents})
     checked("weak_label", store, {"documents": found.documents, "labelled": parts["dev"]})
     checked("label_errors", store, {"examples": labelled["examples"]})
+    checked("augment", store, {"train": parts["train"], "held_out": [parts["test"]]})
     checked("replay", store, {"new": parts["dev"], "old": parts["train"]})
     return {"documents": found.documents, "all": labelled["examples"], **parts}
 
@@ -61,9 +64,13 @@ def models(store, text, tmp_path_factory):
     """A tokenizer and models, through the training stages."""
     tokens = checked("tokenize", store, {"documents": [text["documents"]]})
     assert isinstance(tokens["tokenizer"], Tokenizer)
+    checked("pack", store, {"documents": [text["documents"]], "tokenizer": tokens["tokenizer"]})
     made = checked("pretrain", store, {"documents": [text["documents"]], "tokenizer": tokens["tokenizer"]})
     tuned = checked("finetune", store, {"model": made["model"], "train": text["train"], "dev": text["dev"]})
     other = store.put(Model, tiny.tiny_model(tmp_path_factory.mktemp("tiny") / "model"))
+    folder = tmp_path_factory.mktemp("domain")
+    rows.write(folder, rows.table(rows.document("domain", str(n), f"the thermowell of kiln {n} 热电偶套管损坏") for n in range(60)))
+    checked("extend", store, {"base": other, "documents": [store.put(Documents, folder)]})
     return {"tuned": tuned["model"], "other": other}
 
 

@@ -16,7 +16,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")
 
 
 def step(
-    tokens: Annotated[str, typer.Argument(help="A tokens artifact's digest, or the start of it.", show_default=False)],
+    tokens: Annotated[str, typer.Argument(help="Packed tokens: a digest, STEP.PORT or RUN:STEP.PORT.", show_default=False)],
     number: Annotated[int, typer.Option("--step", min=0, help="The step, counted from 0.", show_default=False)],
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences of a step, over all workers.", show_default=False)],
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the order.")] = 0,
@@ -28,15 +28,16 @@ def step(
 ) -> None:
     """Which documents were in a step of training: their ids, sources and addresses.
 
-    Example: sapwood data step 3fa9c1 --step 1234 --batch 32 --seed 0
+    Example: sapwood data step pack.tokens --step 1234 --batch 32 --seed 0
     """
     from sapwood.artifact import Tokens
     from sapwood.errors import InputError
+    from sapwood.store import address
     from sapwood.store.find import open_store
     from sapwood.text.shards import Packed
 
     opened = open_store(store, create=False)
-    found = opened.find(tokens)
+    found = address.find(opened, tokens)
     if not isinstance(found, Tokens):
         raise InputError(f"{tokens} is a {found.kind} artifact, not tokens", "sapwood store list tokens")
     told = inside(Packed(opened.open(found)), number, batch, seed, epoch)

@@ -116,12 +116,12 @@ def _figures(found: list[Section]) -> Iterator[dict[str, Any]]:
     """Tiles: rows kept, the best candidate's score, size, the verdict, each cycle."""
     for section in found:
         data = section.body["data"]
-        if section.stage == "clean":
+        if section.stage in ("clean", "dedup"):
             total = data["total"]
             yield {
                 "label": f"rows kept ({section.step})",
                 "value": f"{total['kept']:,}",
-                "note": f"of {total['in']:,} collected",
+                "note": f"of {total['in']:,}",
                 "state": "",
             }
         elif section.stage == "evaluate":

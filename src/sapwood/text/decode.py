@@ -25,7 +25,7 @@ from sapwood.text.formats import compressed
 
 CHUNK = 1 << 20
 LONGEST_LINE = 10_000_000
-"""Bytes of one line or one document. The longest real ones seen are books of 6 MB."""
+"""Bytes of one line or one document: several times a long novel."""
 DAMAGED_AFTER = 8
 """A file with this many multi-byte UTF-8 characters before its first fault is damaged UTF-8, not another encoding."""
 SAMPLE = 1 << 16

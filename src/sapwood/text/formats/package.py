@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from sapwood.errors import InputError
 
 MOST_MEMBERS = 10_000
-"""Members of one archive; the largest book seen has 1,400."""
+"""Members of one archive: a part for each page of the longest books, and room."""
 LARGEST_RATIO = 300
 ALWAYS_FINE = 32 << 20
 """As for packed files: below so many unpacked bytes in all, the ratio is not looked at."""
