@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted([*(ROOT / "recipes").glob("*.yaml"), *(ROOT / "tests" / "recipes").glob("*.yaml")])
 
 
-def test_there_are_four_recipes():
-    assert [p.name for p in RECIPES] == ["reviews-cycle.yaml", "reviews.yaml", "cycle.yaml", "loop.yaml"]
+def test_there_are_five_recipes():
+    assert [p.name for p in RECIPES] == ["corpus.yaml", "reviews-cycle.yaml", "reviews.yaml", "cycle.yaml", "loop.yaml"]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)

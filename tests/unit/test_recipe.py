@@ -91,7 +91,7 @@ def test_the_filled_recipe_is_a_recipe_with_every_default_written():
     import yaml
 
     filled = recipes.filled(parse(GOOD))
-    assert filled["stages"]["kept"]["near"] == 0.8
+    assert filled["stages"]["kept"]["max_symbols"] == 0.8
     assert recipes.filled(parse(yaml.safe_dump(filled))) == filled
 
 

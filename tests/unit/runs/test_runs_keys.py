@@ -45,13 +45,13 @@ def test_an_added_field_with_a_default_does_not_change_the_key():
 
 
 def test_a_default_that_is_written_out_has_the_key_of_one_that_is_not():
-    assert step_key(step("kept"), DOCUMENTS) == step_key(step("kept", "stages.kept.near=0.8"), DOCUMENTS)
+    assert step_key(step("kept"), DOCUMENTS) == step_key(step("kept", "stages.kept.max_symbols=0.8"), DOCUMENTS)
 
 
 def test_parameters_inputs_and_fingerprints_change_the_key():
     keys = {
         step_key(step("kept"), DOCUMENTS),
-        step_key(step("kept", "stages.kept.near=0.9"), DOCUMENTS),
+        step_key(step("kept", "stages.kept.max_symbols=0.9"), DOCUMENTS),
         step_key(step("kept"), {"documents": (Documents("b" * 64),)}),
         step_key(step("texts"), {}, "one"),
         step_key(step("texts"), {}, "two"),
