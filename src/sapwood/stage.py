@@ -54,6 +54,8 @@ class Stage(BaseModel):
     """Whether it reads from outside the store; then `fingerprint` enters the key."""
     carries: ClassVar[tuple[str, ...] | None] = None
     """Input ports whose documents end up inside the outputs (lineage by document). None: all of them."""
+    uses_precision: ClassVar[bool] = False
+    """Whether `work.resources.precision` is read; only then is it measured, which loads torch."""
     resumes: ClassVar[bool] = False
     """Whether it saves checkpoints in `work.scratch / "checkpoints"` and continues from them exactly."""
     examples: ClassVar[tuple[dict[str, Json], ...]] = ({},)

@@ -58,7 +58,7 @@ class _Context:
 def begin(recipe: Recipe, store: LocalStore, given: Mapping[str, Artifact]) -> str:
     """Plan, check room, and record a new run; its id. Everything that can fail before running fails here."""
     plans.check_room(plans.make(recipe, store, given), store)
-    resources = settle.resources(recipe.resources, store)
+    resources = settle.resources(recipe, store)
     run = store.records.start_run(recipe.name, recipes.filled(replace(recipe, resources=resources)), environment(recipe.workspace)).id
     store.hold_run(run)
     return run
@@ -68,7 +68,7 @@ def execute(recipe: Recipe, store: LocalStore, monitor: Monitor, given: Mapping[
     """Run the recipe. Raises the first step's error after recording the run as failed (or interrupted)."""
     given = dict(given or {})
     run = run or begin(recipe, store, given)
-    resources = settle.resources(recipe.resources, store)
+    resources = settle.resources(recipe, store)
     outcome = Outcome(run)
     began = time.monotonic()
     context = _Context(recipe, store, monitor, resources, outcome, 0, lambda: store.records.update_run(run, steps=outcome.steps))

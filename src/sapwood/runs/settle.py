@@ -7,19 +7,25 @@ import json
 import os
 from pathlib import Path
 
+from sapwood.recipe import Recipe
 from sapwood.runs.machine import cores, cpu_model
-from sapwood.stage import Resources
+from sapwood.stage import Action, Resources, Stage
 from sapwood.store.local import LocalStore
 
 FILE = "precision.json"
 
 
-def resources(asked: Resources, store: LocalStore) -> Resources:
-    """The same resources without `auto` and without zeros."""
+def resources(recipe: Recipe, store: LocalStore) -> Resources:
+    """The recipe's resources without zeros, and without `auto` where a step computes in a precision or an action may start such a step."""
+    asked, needed = recipe.resources, any(step.is_action or _precise(step.params) for step in recipe.steps)
     available = cores()
     threads = asked.threads or _positive(os.environ.get("OMP_NUM_THREADS", "")) or available
-    precision = asked.precision if asked.precision != "auto" else _precision(store.root / FILE)
+    precision = _precision(store.root / FILE) if needed and asked.precision == "auto" else asked.precision
     return asked.model_copy(update={"threads": threads, "workers": asked.workers or available, "precision": precision})
+
+
+def _precise(params: Stage | Action) -> bool:
+    return isinstance(params, Stage) and params.uses_precision
 
 
 def _positive(text: str) -> int:

@@ -36,6 +36,7 @@ class Finetune(Stage):
     """Fine-tune a model on labelled examples, and keep the epoch that does best on the development examples."""
 
     uses_seed: ClassVar[bool] = True
+    uses_precision: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     carries: ClassVar[tuple[str, ...] | None] = ("model", "train")
     examples: ClassVar[tuple[dict[str, Json], ...]] = ({"epochs": 1}, {"epochs": 1, "method": {"kind": "lora"}})

@@ -36,6 +36,7 @@ class Pretrain(Stage):
     """Pretrain a small BERT on documents by masked words and next sentences, from random weights."""
 
     uses_seed: ClassVar[bool] = True
+    uses_precision: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Json], ...]] = (
         {"layers": 1, "width": 16, "heads": 2, "max_tokens": 32, "steps": 4, "batch_tokens": 256, "held_out": 0.2},
