@@ -100,7 +100,8 @@ def _values(body: Any) -> list[Any]:
 def ours(found: list[dict[str, str]]) -> dict[str, Any]:
     """CPU seconds by operator, each on all documents; what is kept by language."""
     from sapwood.stages.clean import Clean
-    from sapwood.text import language, normalise, pii, rules, statistics
+    from sapwood.text import language, pii
+    from sapwood.text.quality import normalise, rules, statistics
 
     seconds: dict[str, float] = {}
 
@@ -125,7 +126,7 @@ def ours(found: list[dict[str, str]]) -> dict[str, Any]:
 
 
 def normalise_texts(texts: list[str]) -> list[str]:
-    from sapwood.text import normalise
+    from sapwood.text.quality import normalise
 
     return [normal.text for normal in normalise.normalise_all(texts)]
 

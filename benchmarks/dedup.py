@@ -32,8 +32,8 @@ from typing import Any, NamedTuple
 import dedup_corpus
 import numpy as np
 
-from sapwood.text import proving
-from sapwood.text.overlaps import Pairs
+from sapwood.text.near import proving
+from sapwood.text.near.overlaps import Pairs
 
 HERE = Path(__file__).resolve().parent
 HOUR = 3600

@@ -16,8 +16,9 @@ from typing import NamedTuple
 from selectolax.lexbor import LexborHTMLParser
 
 from sapwood.samples.fetch import fetch, fetch_available
-from sapwood.text import planting, units
-from sapwood.text.planting import Text
+from sapwood.text import units
+from sapwood.text.near import planting
+from sapwood.text.near.planting import Text
 
 PACKAGES = (
     "python3.11-doc",

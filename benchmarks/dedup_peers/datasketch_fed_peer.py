@@ -11,7 +11,7 @@ import time
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
-from sapwood.text import shingling
+from sapwood.text.near import shingling
 
 CONFIGURATION = "as datasketch, fed with Sapwood's shingle hashes (32 bits of them)"
 BANDS, ROWS = 14, 8

@@ -47,7 +47,7 @@ def cat(
 
     Example: sapwood data cat clean.kept --where language=zh --columns id,text --limit 5
     """
-    from sapwood.text import looking
+    from sapwood.text.versions import looking
 
     found, folder = _opened(artifact, store)
     if folder is None:
@@ -79,7 +79,7 @@ def search(
     Example: sapwood data search clean.kept 退款; sapwood data search 3fa9c1 "refund(ed)?" --regex -i
     """
     from sapwood.cli import data_pages
-    from sapwood.text import looking
+    from sapwood.text.versions import looking
 
     found, folder = _rows(artifact, store)
     result = looking.search(folder, pattern, regex, ignore_case, context, limit)
@@ -110,7 +110,7 @@ def sample(
 
     Example: sapwood data sample clean.dropped -n 3 --by meta.dropped
     """
-    from sapwood.text import looking
+    from sapwood.text.versions import looking
 
     _, folder = _rows(artifact, store)
     for row in looking.sample(folder, number, seed, by, [looking.condition(one) for one in where or []]):
@@ -124,7 +124,7 @@ def stats(artifact: Name, as_json: AsJson = False, store: StorePath = None) -> N
     Example: sapwood data stats split.train
     """
     from sapwood.cli import data_pages
-    from sapwood.text import profile
+    from sapwood.text.versions import profile
 
     found, folder = _opened(artifact, store)
     if folder is None:
@@ -151,7 +151,7 @@ def diff(
     Example: sapwood data diff collect.documents clean.kept
     """
     from sapwood.cli import data_pages
-    from sapwood.text import changes, drift, profile
+    from sapwood.text.versions import changes, drift, profile
 
     sides = [_rows(name, store) for name in (left, right)]
     changed = changes.compare(sides[0][1], sides[1][1], examples)
@@ -178,8 +178,8 @@ def card(
     from sapwood.runs import datasets
     from sapwood.store import address
     from sapwood.store.find import open_store
-    from sapwood.text import cards
-    from sapwood.text import croissant as jsonld
+    from sapwood.text.versions import cards
+    from sapwood.text.versions import croissant as jsonld
 
     opened = open_store(store, create=False)
     described = datasets.describe(opened, address.find(opened, artifact), name, creator)

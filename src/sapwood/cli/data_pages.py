@@ -16,10 +16,10 @@ from sapwood.artifact import Artifact, Entry
 from sapwood.runs import terminal
 
 if TYPE_CHECKING:
-    from sapwood.text.changes import Changes
-    from sapwood.text.drift import Drift
-    from sapwood.text.looking import Hit
-    from sapwood.text.profile import Profile
+    from sapwood.text.versions.changes import Changes
+    from sapwood.text.versions.drift import Drift
+    from sapwood.text.versions.looking import Hit
+    from sapwood.text.versions.profile import Profile
 
 SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MOST = 12
@@ -86,7 +86,7 @@ def other(artifact: Artifact, folder: Path, entries: Sequence[Entry]) -> dict[st
 
 def stats(name: str, found: Profile) -> dict[str, Any]:
     """The numbers of `print_stats` for programs."""
-    from sapwood.text.profile import FIELDS
+    from sapwood.text.versions.profile import FIELDS
 
     lengths = dict(zip((f"{share:g}" for share in SHARES), found.quantiles(SHARES), strict=True))
     counts = {field: dict(found.counts[field].most_common()) for field in FIELDS if field in found.counts}
@@ -96,7 +96,7 @@ def stats(name: str, found: Profile) -> dict[str, Any]:
 
 
 def print_stats(found: Profile) -> None:
-    from sapwood.text.profile import FIELDS, histogram
+    from sapwood.text.versions.profile import FIELDS, histogram
 
     totals = [["rows", found.rows], ["characters", found.characters], ["bytes of UTF-8", found.bytes], ["blank rows", found.blank]]
     table("Totals", ["", "count"], [*totals, ["rows with parents", found.children]])
@@ -126,7 +126,7 @@ def narrow(text: str, cells: int = 46) -> str:
 
 def diff(names: tuple[str, str], changed: Changes, drifts: Sequence[Drift]) -> dict[str, Any]:
     """The numbers of `print_diff` for programs."""
-    from sapwood.text.changes import KINDS
+    from sapwood.text.versions.changes import KINDS
 
     return {
         "left": {"artifact": names[0], "rows": changed.left},
@@ -140,7 +140,7 @@ def diff(names: tuple[str, str], changed: Changes, drifts: Sequence[Drift]) -> d
 
 
 def print_diff(names: tuple[str, str], changed: Changes, drifts: Sequence[Drift]) -> None:
-    from sapwood.text.drift import READING
+    from sapwood.text.versions.drift import READING
 
     counted = [["rows before", changed.left, names[0]], ["rows after", changed.right, names[1]], ["same", changed.same, ""]]
     table("Rows", ["", "count", ""], counted + [[kind, number, ""] for kind, number in changed.counts.items() if number])

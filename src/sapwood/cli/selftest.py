@@ -13,7 +13,7 @@ import typer
 from sapwood.errors import InputError
 
 if TYPE_CHECKING:
-    from sapwood.text.planting import Text
+    from sapwood.text.near.planting import Text
 
 SOURCES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "lines"}
 COPIES_SHARE = 0.2
@@ -45,7 +45,7 @@ def selftest(
 
 def measure(texts: list[Text], seed: int) -> dict[str, Any]:
     """Numbers for programs: documents, planted, precision, docs_per_cpu_s, and by language recall and hard negatives."""
-    from sapwood.text import planting, proving
+    from sapwood.text.near import planting, proving
 
     planted = list(planting.plant(texts, int(len(texts) * COPIES_SHARE) + 1, seed))
     if not planted:
@@ -100,7 +100,7 @@ def _drawn(found: Iterator[dict[str, Any]], most: int, seed: int) -> list[Text]:
     import random
 
     from sapwood.text import language
-    from sapwood.text.planting import Text
+    from sapwood.text.near.planting import Text
 
     chance, drawn = random.Random(seed), []
     for number, row in enumerate(found):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sapwood.text.shards import Packed
+    from sapwood.text.tokens.shards import Packed
 
 StorePath = Annotated[Path | None, typer.Option("--store", envvar="SAPWOOD_STORE", help="The store's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
@@ -34,7 +34,7 @@ def step(
     from sapwood.errors import InputError
     from sapwood.store import address
     from sapwood.store.find import open_store
-    from sapwood.text.shards import Packed
+    from sapwood.text.tokens.shards import Packed
 
     opened = open_store(store, create=False)
     found = address.find(opened, tokens)
@@ -52,7 +52,7 @@ def step(
 
 def inside(packed: Packed, number: int, batch: int, seed: int, epoch: int | None) -> dict[str, Any]:
     """The documents of a step, in the order they are read, with the tokens of each (first, and one past the last) by sequence."""
-    from sapwood.text import order
+    from sapwood.text.tokens import order
 
     at = order.at_step(len(packed), seed, batch, number, epoch)
     numbers, _ = order.take(len(packed), at, batch)

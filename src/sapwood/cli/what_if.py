@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from sapwood.artifact import Artifact
     from sapwood.store.local import LocalStore
-    from sapwood.text.foresight import Foresight
+    from sapwood.text.quality.foresight import Foresight
 
 
 def what_if(
@@ -33,7 +33,7 @@ def what_if(
     from sapwood.runs import datasets
     from sapwood.store import address
     from sapwood.store.find import open_store
-    from sapwood.text import foresight, rules
+    from sapwood.text.quality import foresight, rules
 
     opened = open_store(store, create=False)
     found = address.find(opened, artifact)
@@ -111,7 +111,7 @@ def _stage(body: dict[str, Any]) -> Any:
 
 
 def _body(told: Foresight) -> dict[str, Any]:
-    from sapwood.text.ledger import STAYED
+    from sapwood.text.quality.ledger import STAYED
 
     def counts(found: Any) -> dict[str, Any]:
         return {"kept": found[STAYED], "dropped": {name: count for name, count in sorted(found.items()) if name != STAYED}}

@@ -24,7 +24,7 @@ from sapwood.errors import MissingExtra
 from sapwood.metrics.classification import Floats, Ints
 from sapwood.metrics.intervals import wilson
 from sapwood.probes.baselines import Labelled, Tick, tfidf_logreg
-from sapwood.text import duplicates
+from sapwood.text.near import duplicates
 
 Array = np.ndarray[Any, Any]
 Method = Literal["prune_by_noise_rate", "confident_learning", "both", "prune_by_class", "low_normalized_margin"]

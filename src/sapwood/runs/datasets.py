@@ -13,7 +13,8 @@ from sapwood.artifact import Artifact
 from sapwood.errors import InputError
 from sapwood.runs import trace
 from sapwood.store.local import LocalStore
-from sapwood.text import cards, croissant, profile, rows
+from sapwood.text import rows
+from sapwood.text.versions import cards, croissant, profile
 
 
 def describe(store: LocalStore, artifact: Artifact, name: str = "", creator: str = "") -> cards.Dataset:

@@ -61,7 +61,7 @@ class Augment(Stage):
 
     def run(self, work: Work, train: Rows, held_out: list[Documents | Examples] | None = None) -> Augmented[Rows]:
         from sapwood.text.augmenting import children
-        from sapwood.text.spill import Spill
+        from sapwood.text.near.spill import Spill
 
         self._refuse_unlabelled(isinstance(train, Examples))
         folder, scratch = work.path(train), work.scratch

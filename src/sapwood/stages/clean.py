@@ -1,4 +1,4 @@
-"""The stage that cleans rows. The science is in `sapwood.text.cleaning` and `sapwood.text.rules`."""
+"""The stage that cleans rows. The science is in `sapwood.text.quality.cleaning` and `sapwood.text.quality.rules`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sapwood.artifact import Report
 from sapwood.errors import Interrupted
 from sapwood.stage import Estimate, Rows, Stage, Work
 from sapwood.stages.measure import measuring
-from sapwood.text.criteria import GENTLE, Boilerplate, Rule, Ruleset, WordList
+from sapwood.text.quality.criteria import GENTLE, Boilerplate, Rule, Ruleset, WordList
 
 if TYPE_CHECKING:
-    from sapwood.text.cleaning import Measuring
-    from sapwood.text.ledger import Ledger
+    from sapwood.text.quality.cleaning import Measuring
+    from sapwood.text.quality.ledger import Ledger
 
 
 class Limits(BaseModel):
@@ -79,12 +79,12 @@ class Clean(Stage):
     force: bool = Field(False, description="Go on although a rule removes more than max_share.")
 
     def fingerprint(self, workspace: Path) -> str:
-        from sapwood.text import word_lists
+        from sapwood.text.quality import word_lists
 
         return word_lists.fingerprint(self.word_lists, workspace)
 
     def check(self, workspace: Path) -> list[str]:
-        from sapwood.text import rules
+        from sapwood.text.quality import rules
 
         faults = [fault for name, one in self.word_lists.items() for fault in one.faults(name, workspace)]
         return faults + rules.check(self.ruleset().rules, tuple(self.word_lists))
@@ -94,7 +94,8 @@ class Clean(Stage):
 
     def run(self, work: Work, documents: Rows) -> Cleaned[Rows]:
         from sapwood import report
-        from sapwood.text import cleaning, funnel, ledger, rows, rules
+        from sapwood.text import rows
+        from sapwood.text.quality import cleaning, funnel, ledger, rules
         from sapwood.text.writer import Writer
 
         ruleset = self.ruleset()
@@ -141,7 +142,8 @@ def _clean(batch: Any, how: Measuring, judged: Ledger, changes: Counter[str], wr
     """One batch: measured, judged, written and counted."""
     import pyarrow as pa
 
-    from sapwood.text import cleaning, fields, ledger, rules
+    from sapwood.text import fields
+    from sapwood.text.quality import cleaning, ledger, rules
 
     table, stats, changed = cleaning.measure(pa.Table.from_batches([batch]), how)
     codes = fields.values(table, "language")

@@ -1,7 +1,7 @@
-"""The stage that keeps evaluation texts out of training text. The science is in `sapwood.text.contamination`.
+"""The stage that keeps evaluation texts out of training text. The science is in `sapwood.text.leaks.contamination`.
 
 Two streams over the documents: the first looks for evaluation texts in them, the second judges the documents that it pointed at and
-writes. Memory: the evaluation side (see `sapwood.text.evaluation`) and 32 bytes for each pair of a document and an item in it.
+writes. Memory: the evaluation side (see `sapwood.text.leaks.evaluation`) and 32 bytes for each pair of a document and an item in it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from sapwood.stage import Estimate, Rows, Stage, Work
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sapwood.text.contamination import Limits, Outcome, Pairs
-    from sapwood.text.evaluation import Items
-    from sapwood.text.verdicts import Verdicts
+    from sapwood.text.leaks.contamination import Limits, Outcome, Pairs
+    from sapwood.text.leaks.evaluation import Items
+    from sapwood.text.leaks.verdicts import Verdicts
 
 BATCH = 1024
 Action = Literal["drop", "paragraph", "span", "keep"]
@@ -67,9 +67,9 @@ class Decontaminate(Stage):
 
     def run(self, work: Work, documents: Rows, against: list[Documents | Examples]) -> Decontaminated[Rows]:
         from sapwood import report
-        from sapwood.text.contamination import Limits
-        from sapwood.text.evaluation import Items
-        from sapwood.text.verdicts import Verdicts
+        from sapwood.text.leaks.contamination import Limits
+        from sapwood.text.leaks.evaluation import Items
+        from sapwood.text.leaks.verdicts import Verdicts
 
         limits = Limits(self.near, self.coverage, self.partial, self.common)
         items = Items([(str(one), _items(work, one)) for one in against], limits.low)
@@ -84,7 +84,8 @@ class Decontaminate(Stage):
 
     def _search(self, work: Work, documents: Documents | Examples, items: Items) -> Pairs:
         """The first stream: which items each document may hold, and how many documents have each of their windows."""
-        from sapwood.text import contamination, fields, rows
+        from sapwood.text import fields, rows
+        from sapwood.text.leaks import contamination
 
         pairs, folder = contamination.Pairs(), work.path(documents)
         with work.progress("search", rows.count(folder)) as meter:
@@ -125,7 +126,8 @@ def _items(work: Work, artifact: Documents | Examples) -> list[tuple[str, str]]:
 
 def _judged(batch: pa.RecordBatch, pairs: Pairs, limits: Limits, verdicts: Verdicts) -> dict[int, Outcome]:
     """The outcome of the batch's rows that have findings, by their place in it."""
-    from sapwood.text import contamination, fields
+    from sapwood.text import fields
+    from sapwood.text.leaks import contamination
 
     ids, texts, outcomes = fields.values(batch, "id"), fields.texts(batch), {}
     for place, met in pairs.of(verdicts.rows, batch.num_rows):
@@ -141,7 +143,7 @@ def _judged(batch: pa.RecordBatch, pairs: Pairs, limits: Limits, verdicts: Verdi
 def _changed(table: pa.Table, outcomes: dict[int, Outcome], verdicts: Verdicts) -> pa.Table:
     """The rows with the evidence in `meta` where they were dropped or cut, and the text that is left of those that were cut."""
     from sapwood.text import fields, rows
-    from sapwood.text.verdicts import evidence
+    from sapwood.text.leaks.verdicts import evidence
 
     touched = {place: one for place, one in outcomes.items() if one.action != "keep"}
     if not touched:

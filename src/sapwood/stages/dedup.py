@@ -1,4 +1,4 @@
-"""The stage that removes copies. The science is in `sapwood.text.index`, `copies` and `paragraphs`."""
+"""The stage that removes copies. The science is in `sapwood.text.near.index`, `copies` and `paragraphs`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sapwood.errors import Interrupted
 from sapwood.stage import Estimate, Meter, Rows, Stage, Work
 
 if TYPE_CHECKING:
-    from sapwood.text.copies import Decisions, Traits
-    from sapwood.text.copies_report import Cut
-    from sapwood.text.index import Index
-    from sapwood.text.paragraphs import Paragraphs
+    from sapwood.text.near.copies import Decisions, Traits
+    from sapwood.text.near.copies_report import Cut
+    from sapwood.text.near.index import Index
+    from sapwood.text.near.paragraphs import Paragraphs
 
 BATCH = 1024
 
@@ -59,8 +59,8 @@ class Dedup(Stage):
 
     def run(self, work: Work, documents: Rows) -> Deduplicated[Rows]:
         from sapwood import report
-        from sapwood.text import copies, copies_report
-        from sapwood.text.index import Index
+        from sapwood.text.near import copies, copies_report
+        from sapwood.text.near.index import Index
 
         folder = work.path(documents)
         with Index(work.scratch / "index") as index:
@@ -82,7 +82,8 @@ class Dedup(Stage):
 
     def _gathered(self, work: Work, folder: Any, index: Index) -> Traits:
         """The first stream: every text into the index, every trait into arrays."""
-        from sapwood.text import copies, rows
+        from sapwood.text import rows
+        from sapwood.text.near import copies
 
         traits = copies.Traits(rows.schema(folder), self.keep)
         for batch in _batches(work, "read", folder, traits.columns):
@@ -96,8 +97,9 @@ class Dedup(Stage):
         import numpy as np
         import pyarrow as pa
 
-        from sapwood.text import copies, fields, rows
-        from sapwood.text.copies_report import Cut
+        from sapwood.text import fields, rows
+        from sapwood.text.near import copies
+        from sapwood.text.near.copies_report import Cut
         from sapwood.text.writer import Writer
 
         ids = _ids(work, folder, decisions)
@@ -129,8 +131,9 @@ class Dedup(Stage):
         """The paragraphs of the rows that stay; None when whole rows are all that is asked for."""
         if self.level == "document":
             return None
-        from sapwood.text import copies, fields
-        from sapwood.text.paragraphs import Paragraphs
+        from sapwood.text import fields
+        from sapwood.text.near import copies
+        from sapwood.text.near.paragraphs import Paragraphs
 
         found, start = Paragraphs(self.least_units), 0
         for batch in _batches(work, "paragraphs", folder, ["text"]):
@@ -159,7 +162,7 @@ def _thinned(table: Any, stays: Any, thinning: Paragraphs, cut: Cut, notes: list
     import numpy as np
 
     from sapwood.text import fields, rows
-    from sapwood.text.copies_report import Cut
+    from sapwood.text.near.copies_report import Cut
 
     texts, digests = fields.texts(table), fields.column(table, "text_digest")
     emptied = np.zeros(len(texts), dtype=bool)

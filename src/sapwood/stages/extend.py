@@ -43,7 +43,7 @@ class Extend(Stage):
 
     def run(self, work: Work, base: Grown, documents: list[Documents | Examples]) -> ExtendOut[Grown]:
         from sapwood.models.texts import load_tokenizer
-        from sapwood.text import extending, stratified
+        from sapwood.text.tokens import extending, stratified
 
         if self.name and isinstance(base, Tokenizer):
             raise InputError("name is for a model, and the base is a tokenizer", "leave name out")
@@ -75,7 +75,7 @@ class Extend(Stage):
 
     def _report(self, work: Work, old: Any, made: Any, drawn: Any) -> Report:
         from sapwood import report
-        from sapwood.text.fertility import fertility, table
+        from sapwood.text.tokens.fertility import fertility, table
 
         rows = {"before": fertility(old, drawn.measured), "after": fertility(made.tokenizer, drawn.measured)}
         before, after = ({row.language: row.bytes_per_token for row in found} for found in rows.values())

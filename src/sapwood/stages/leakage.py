@@ -36,7 +36,7 @@ class Leakage(Stage):
         import numpy as np
 
         from sapwood.metrics.intervals import wilson
-        from sapwood.text import duplicates
+        from sapwood.text.near import duplicates
 
         named, rng = self._labels(work, raw), np.random.default_rng(work.seed)
         labels = sorted(set(named))

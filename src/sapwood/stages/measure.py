@@ -1,4 +1,4 @@
-"""The stage that measures rows once, so that rules can be judged over them again and again. The science is in `sapwood.text.statistics`."""
+"""The stage that measures rows once, so that rules can be judged over them again and again. The science is in `sapwood.text.quality.statistics`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydantic import Field
 from sapwood.artifact import Report
 from sapwood.errors import Interrupted
 from sapwood.stage import Estimate, Rows, Stage, Work
-from sapwood.text.criteria import Boilerplate, WordList
+from sapwood.text.quality.criteria import Boilerplate, WordList
 
 if TYPE_CHECKING:
-    from sapwood.text.cleaning import Measuring
+    from sapwood.text.quality.cleaning import Measuring
 
 BATCH = 2048  # rows
 
@@ -37,7 +37,7 @@ class Measure(Stage):
     boilerplate: Boilerplate | None = Field(None, description="Take out lines that many documents of one source share, such as menus.")
 
     def fingerprint(self, workspace: Path) -> str:
-        from sapwood.text import word_lists
+        from sapwood.text.quality import word_lists
 
         return word_lists.fingerprint(self.word_lists, workspace)
 
@@ -50,7 +50,8 @@ class Measure(Stage):
     def run(self, work: Work, documents: Rows) -> Measured[Rows]:
         import pyarrow as pa
 
-        from sapwood.text import cleaning, fields, rows, summaries
+        from sapwood.text import fields, rows
+        from sapwood.text.quality import cleaning, summaries
         from sapwood.text.writer import Writer
 
         source, changes = work.path(documents), Counter[str]()
@@ -77,7 +78,8 @@ class Measure(Stage):
 
 def measuring(work: Work, source: Path, lists: dict[str, WordList], options: Boilerplate | None) -> Measuring:
     """Word lists read, and boilerplate found (two more readings of the text)."""
-    from sapwood.text import boilerplate, cleaning, fields, rows, word_lists
+    from sapwood.text import fields, rows
+    from sapwood.text.quality import boilerplate, cleaning, word_lists
 
     found = word_lists.load(lists, work.workspace, work.say)
     if options is None:

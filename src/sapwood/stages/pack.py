@@ -16,9 +16,9 @@ from sapwood.errors import InputError, Interrupted
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
-    from sapwood.text.packing import Counts, Piece
-    from sapwood.text.shards import ShardWriter
-    from sapwood.text.tokens import Document
+    from sapwood.text.tokens.encoding import Document
+    from sapwood.text.tokens.packing import Counts, Piece
+    from sapwood.text.tokens.shards import ShardWriter
 
 ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]")
 LONGEST, SOURCES = 10, 200
@@ -65,7 +65,7 @@ class Pack(Stage):
 
     def run(self, work: Work, documents: list[Documents | Examples], tokenizer: Tokenizer | Model) -> PackOut:
         from sapwood.models.texts import load_tokenizer, pad_id
-        from sapwood.text import packing, shards, tokens
+        from sapwood.text.tokens import encoding, packing, shards
 
         source = work.path(tokenizer)
         words = load_tokenizer(source)
@@ -74,7 +74,7 @@ class Pack(Stage):
         folder = work.new("tokens")
         out = shards.ShardWriter(folder, self.length, max(words.get_vocab().values()) + 1, pad_id(words), bool(self.unlearned))
         started = time.perf_counter()
-        with tokens.threads(work.resources.threads):
+        with encoding.threads(work.resources.threads):
             read = self._read(work, documents, words, ends, out, told)
             for sequence in packing.pack(packing.counted(read, counts), self.length, self.mode, self.window):
                 out.add(sequence)
@@ -101,12 +101,13 @@ class Pack(Stage):
         self, work: Work, documents: list[Documents | Examples], words: Any, ends: Ends, out: ShardWriter, told: Told
     ) -> Iterator[Piece]:
         """Each document as one piece, separators included; it is numbered, written to the table and counted on the way."""
-        from sapwood.text import packing, rows, tokens
+        from sapwood.text import rows
+        from sapwood.text.tokens import encoding, packing
 
         folders = [work.path(artifact) for artifact in documents]
         with work.progress("pack", sum(map(rows.count, folders)), "documents") as meter:
             for folder in folders:
-                for read in tokens.documents(rows.batches(folder, size=1024), words, self.unlearned):
+                for read in encoding.documents(rows.batches(folder, size=1024), words, self.unlearned):
                     if work.stopping():
                         raise Interrupted("stopped while packing", "run the same command again")
                     meter.advance()

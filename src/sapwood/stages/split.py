@@ -1,4 +1,4 @@
-"""The stage that splits rows into parts without leaks. The science is in `sapwood.text.split`, the proof in `sapwood.text.proof`.
+"""The stage that splits rows into parts without leaks. The science is in `sapwood.text.parts.split`, the proof in `sapwood.text.parts.proof`.
 
 Two streams over the rows: the first fills an index of shingles and notes the fields, the second sends each row to its part. Memory:
 about 150 bytes a document beside the index's budget; shingles and band keys (8 bytes a shingle, 256 a document) lie in scratch.
@@ -15,9 +15,9 @@ from sapwood.errors import Interrupted
 from sapwood.stage import Estimate, Rows, Stage, Work
 
 if TYPE_CHECKING:
-    from sapwood.text.index import Index
-    from sapwood.text.leakproof import Made, Plan
-    from sapwood.text.sides import Sides
+    from sapwood.text.near.index import Index
+    from sapwood.text.parts.leakproof import Made, Plan
+    from sapwood.text.parts.sides import Sides
 
 BATCH = 1024
 
@@ -76,7 +76,7 @@ class Time(Block):
         if bool(self.after) == (self.share is not None):
             raise ValueError("give the cut as `after` or as `share`, one of the two")
         if self.after:
-            from sapwood.text.moments import NEVER, moment
+            from sapwood.text.parts.moments import NEVER, moment
 
             if moment(self.after) == NEVER:
                 raise ValueError(f"after: {self.after!r} is not a time; write it as 2024-06-30 or 2024-06-30T12:00:00Z")
@@ -147,8 +147,9 @@ class Split(Stage):
 
     def run(self, work: Work, documents: Rows, raw: Documents | Examples | None = None) -> Parts[Rows]:
         from sapwood import report
-        from sapwood.text import crossing, index, leakproof, naive
-        from sapwood.text.signatures import BANDS
+        from sapwood.text.near import index
+        from sapwood.text.near.signatures import BANDS
+        from sapwood.text.parts import crossing, leakproof, naive
 
         with index.Index(work.scratch / "index") as indexed:
             sides = self._gathered(work, documents, indexed)
@@ -171,7 +172,7 @@ class Split(Stage):
         return Parts(train, dev, test, later, work.put(Report, folder))
 
     def _plan(self) -> Plan:
-        from sapwood.text import leakproof, moments
+        from sapwood.text.parts import leakproof, moments
 
         cut = folds = None
         if self.time is not None:
@@ -194,7 +195,8 @@ class Split(Stage):
 
     def _gathered(self, work: Work, documents: Documents | Examples, indexed: Index) -> Sides:
         """The first stream: every text into the index, every field into arrays."""
-        from sapwood.text import fields, rows, sides
+        from sapwood.text import fields, rows
+        from sapwood.text.parts import sides
 
         held = None if self.hold_out is None else (self.hold_out.field, tuple(self.hold_out.values))
         asked = sides.Asked(tuple(self.stratify), tuple(self.group), "" if self.time is None else self.time.field, held)
@@ -218,7 +220,8 @@ class Split(Stage):
 
         import pyarrow as pa
 
-        from sapwood.text import fields, rows, split
+        from sapwood.text import fields, rows
+        from sapwood.text.parts import split
         from sapwood.text.writer import Writer
 
         folder, start = work.path(documents), 0

@@ -11,7 +11,7 @@ from sapwood.artifact import Documents, Examples, Model, Report, Tokenizer
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
-    from sapwood.text.stratified import Drawn
+    from sapwood.text.tokens.stratified import Drawn
 
 
 class Tokenized(NamedTuple):
@@ -60,7 +60,7 @@ class Tokenize(Stage):
         return Estimate(5 + size / (50e3 if self.kind == "unigram" else 1e6) + bytes_in / 50e6, 400_000_000 + 20 * size, 5_000_000)
 
     def run(self, work: Work, documents: list[Documents | Examples], others: list[Tokenizer | Model] | None = None) -> Tokenized:
-        from sapwood.text import stratified, vocabulary
+        from sapwood.text.tokens import stratified, vocabulary
 
         drawn = stratified.draw(map(work.path, documents), self.max_chars, self.sample_seed, work.stopping)
         tokenizer = vocabulary.train(drawn.texts, self.kind, self.vocab_size, self.min_frequency)
@@ -71,7 +71,7 @@ class Tokenize(Stage):
     def _report(self, work: Work, tokenizer: Any, drawn: Drawn, others: Sequence[Tokenizer | Model]) -> Report:
         from sapwood import report
         from sapwood.models.texts import load_tokenizer
-        from sapwood.text.fertility import fertility, table
+        from sapwood.text.tokens.fertility import fertility, table
 
         rows = {"this one": fertility(tokenizer, drawn.measured)}
         for other in others:

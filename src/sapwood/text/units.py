@@ -172,7 +172,7 @@ def shingles(text: str, k: int = 5) -> Array:
 
 def shingle(texts: Sequence[str], k: int = 5) -> Shingles:
     """The shingles of many texts at once. A row depends on its own text only, not on its neighbours or on chunks."""
-    from sapwood.text import shingling
+    from sapwood.text.near import shingling
 
     parts = list(shingling.windows(texts, k))
     values = _joined([part.values for part in parts], np.uint64)

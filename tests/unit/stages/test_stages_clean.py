@@ -10,7 +10,8 @@ from sapwood.stages.clean import Clean
 from sapwood.stages.measure import Measure
 from sapwood.store.local import LocalStore
 from sapwood.testing.stages import check_stage, make_work
-from sapwood.text import fields, rows, statistics
+from sapwood.text import fields, rows
+from sapwood.text.quality import statistics
 
 TEXTS = {
     "en": "The room was clean, the staff were friendly and breakfast was good; we will be back.",

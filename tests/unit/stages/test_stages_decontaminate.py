@@ -10,7 +10,8 @@ from sapwood.stage import inputs
 from sapwood.stages.decontaminate import Decontaminate
 from sapwood.store.local import LocalStore
 from sapwood.testing.stages import check_stage, make_work
-from sapwood.text import evaluation, rows
+from sapwood.text import rows
+from sapwood.text.leaks import evaluation
 
 CHANCE = random.Random(2)
 EXAM = "酒店位置很好，房间干净，服务员热情，早餐也不错，下次还会住。"

@@ -13,7 +13,8 @@ from sapwood.stages.pack import Pack
 from sapwood.store.local import LocalStore
 from sapwood.testing import tiny
 from sapwood.testing.stages import check_stage, make_work
-from sapwood.text import order, rows, shards
+from sapwood.text import rows
+from sapwood.text.tokens import order, shards
 
 
 @pytest.fixture(scope="module")

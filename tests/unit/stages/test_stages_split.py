@@ -155,7 +155,7 @@ def test_a_field_that_no_column_has_is_named(work):
 
 
 def test_a_leak_in_the_proof_stops_the_run(work, monkeypatch):
-    from sapwood.text import leakproof
+    from sapwood.text.parts import leakproof
 
     monkeypatch.setattr(leakproof, "_placed", lambda sides, *_: ((sides.draw % 2).astype("int64") * 2, None))
     with pytest.raises(Refused, match=r"the split leaks: \d+ exact crossings, between train-test"):

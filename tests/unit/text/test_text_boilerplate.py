@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text.boilerplate import Boilerplate, find, remove
+from sapwood.text.quality.boilerplate import Boilerplate, find, remove
 
 OPTIONS = Boilerplate(min_documents=3, min_share=0.5)
 

@@ -14,7 +14,8 @@ from sapwood.artifact import Documents, Examples
 from sapwood.errors import InputError
 from sapwood.runs import datasets as exported
 from sapwood.store.local import LocalStore
-from sapwood.text import cards, croissant, profile, rows
+from sapwood.text import rows
+from sapwood.text.versions import cards, croissant, profile
 
 ROWS = [
     ("酒店很好，下次还住。", "zh", "pos", "hotels", "MIT"),

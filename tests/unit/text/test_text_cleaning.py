@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.stages.clean import Clean
-from sapwood.text import cleaning, fields, language, rows, rules
-from sapwood.text.cleaning import Measuring
+from sapwood.text import fields, language, rows
+from sapwood.text.quality import cleaning, rules
+from sapwood.text.quality.cleaning import Measuring
 
 TEXTS = [
     "The room was clean, the staff were friendly and breakfast was good; we will be back.",

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import ResourceError
-from sapwood.text import contamination, evaluation, units
-from sapwood.text.contamination import Limits
+from sapwood.text import units
+from sapwood.text.leaks import contamination, evaluation
+from sapwood.text.leaks.contamination import Limits
 
 CHANCE = random.Random(11)
 HAN, TRADITIONAL = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏", "體國經野設官分職為民極惟王建辨方正位"

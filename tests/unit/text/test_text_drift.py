@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text import changes, drift, rows
-from sapwood.text.profile import BUCKETS, Profile, buckets
+from sapwood.text import rows
+from sapwood.text.versions import changes, drift
+from sapwood.text.versions.profile import BUCKETS, Profile, buckets
 
 
 def stored(folder: Path, made: dict[str, tuple[str, str, str]]) -> Path:

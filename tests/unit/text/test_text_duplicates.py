@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text import clustering, duplicates, overlaps, units
+from sapwood.text import units
+from sapwood.text.near import clustering, duplicates, overlaps
 
 BASE = {
     "en": "the quick brown fox jumps over the lazy dog while seven wise owls watch from an old oak tree and say nothing at all",

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from sapwood.errors import InputError
-from sapwood.text import extending, vocabulary
-from sapwood.text.fertility import fertility
+from sapwood.text.tokens import extending, vocabulary
+from sapwood.text.tokens.fertility import fertility
 
 EN = ["the room was clean and the breakfast was good", "a book worth reading twice", "nobody came to the door"] * 10
 ZH = ["我喜欢这家酒店的早餐", "这本书很好看，作者写得真好", "房间太小了，服务也不好"] * 10

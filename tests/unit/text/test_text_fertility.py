@@ -2,7 +2,7 @@
 
 import pytest
 
-from sapwood.text import fertility, vocabulary
+from sapwood.text.tokens import fertility, vocabulary
 from sapwood.text.units import units
 
 ZH = ["我喜欢这家酒店的早餐", "这本书很好看，作者写得真好", "房间太小了，服务也不好"] * 5

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text import clustering, duplicates, index, overlaps, units
-from sapwood.text.index import Index
+from sapwood.text import units
+from sapwood.text.near import clustering, duplicates, index, overlaps
+from sapwood.text.near.index import Index
 
 BASE = (
     "the quick brown fox jumps over the lazy dog while seven wise owls watch from an old oak tree and say nothing at all",

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import InputError
-from sapwood.text import looking, rows
-from sapwood.text.looking import condition
+from sapwood.text import rows
+from sapwood.text.versions import looking
+from sapwood.text.versions.looking import condition
 
 TEXTS = [
     ("zh", "酒店很好，退款很快。退款！"),

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.text.normalise import Normal, normalise, normalise_all
+from sapwood.text.quality.normalise import Normal, normalise, normalise_all
 
 
 @pytest.mark.parametrize(

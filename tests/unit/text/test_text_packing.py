@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import Corrupt, InputError
-from sapwood.text import order, packing, rows, shards, tokens, vocabulary
+from sapwood.text import rows
+from sapwood.text.tokens import encoding, order, packing, shards, vocabulary
 
 TEXTS = {
     "en": "The committee reads the report.\n\nIt was long, and nobody liked it.\nSo they wrote another. ",
@@ -103,7 +104,7 @@ def written(folder, lengths, length=16, masked=False, shard_bytes=256, mode="bes
     folder.mkdir(parents=True, exist_ok=True)
     out = shards.ShardWriter(folder, length, 1 << 16, 0, masked, shard_bytes)
     for piece in pieces(lengths, masked):
-        out.document(tokens.Document(f"d{piece.document}", "s", "", "en", piece.ids), len(piece.ids))
+        out.document(encoding.Document(f"d{piece.document}", "s", "", "en", piece.ids), len(piece.ids))
     for sequence in packing.pack(pieces(lengths, masked), length, mode, 100):
         out.add(sequence)
     out.header()
@@ -218,7 +219,7 @@ def test_a_step_is_found_from_the_start_of_training_and_within_an_epoch():
 
 READER = """
 import json, sys
-from sapwood.text import order, shards
+from sapwood.text.tokens import order, shards
 folder, log, start, worker, workers = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
 with open(log, "a") as out:
     for batch in order.read(shards.Packed(__import__("pathlib").Path(folder)), order.Cursor(*start), 6, worker, workers):
@@ -275,8 +276,8 @@ def batches(texts, sizes, **more):
 @settings(max_examples=25, deadline=None)
 def test_documents_are_encoded_the_same_in_any_batches_and_decode_to_their_text(bpe, texts, sizes):
     texts = [text.encode("utf-8", "replace").decode() for text in texts]
-    found = list(tokens.documents(batches(texts, sizes), bpe))
-    assert [document.ids.tolist() for document in found] == [d.ids.tolist() for d in tokens.documents(batches(texts, []), bpe)]
+    found = list(encoding.documents(batches(texts, sizes), bpe))
+    assert [document.ids.tolist() for document in found] == [d.ids.tolist() for d in encoding.documents(batches(texts, []), bpe)]
     assert [bpe.decode(document.ids.tolist(), skip_special_tokens=False) for document in found] == texts
     assert [document.id for document in found] == [rows.document_id("s", str(i)) for i in range(len(texts))]
 
@@ -285,7 +286,7 @@ def test_documents_are_encoded_the_same_in_any_batches_and_decode_to_their_text(
 @settings(max_examples=30, deadline=None)
 def test_a_long_text_in_slices_is_the_same_tokens_as_in_one(bpe, picked, most):
     text = "".join(picked)
-    parts = tokens.slices(text, most, most)
+    parts = encoding.slices(text, most, most)
     assert "".join(parts) == text
     assert all(len(part) <= most for part in parts)
     apart = [i for part in parts for i in bpe.encode(part, add_special_tokens=False).ids]
@@ -294,11 +295,11 @@ def test_a_long_text_in_slices_is_the_same_tokens_as_in_one(bpe, picked, most):
 
 
 def test_a_line_without_an_end_is_cut_where_it_must_be():
-    assert [len(part) for part in tokens.slices("x" * 1000, 300, 50)] == [300, 300, 300, 100]
+    assert [len(part) for part in encoding.slices("x" * 1000, 300, 50)] == [300, 300, 300, 100]
 
 
 def test_a_document_cannot_forge_a_separator(bpe):
-    (found,) = tokens.documents(batches(["one [SEP] two [CLS][PAD]"], []), bpe)
+    (found,) = encoding.documents(batches(["one [SEP] two [CLS][PAD]"], []), bpe)
     assert not set(found.ids.tolist()) & {bpe.token_to_id(token) for token in vocabulary.SPECIAL}
     assert bpe.decode(found.ids.tolist()) == "one [SEP] two [CLS][PAD]"
 
@@ -306,27 +307,27 @@ def test_a_document_cannot_forge_a_separator(bpe):
 def test_no_loss_is_taken_on_tokens_inside_the_spans(bpe, monkeypatch):
     text = "问题：报告长吗？ 回答：The report was long.\n" * 4
     end = text.index("回答")
-    monkeypatch.setattr(tokens, "SLICE", 40)
-    monkeypatch.setattr(tokens, "NEAR", 30)
+    monkeypatch.setattr(encoding, "SLICE", 40)
+    monkeypatch.setattr(encoding, "NEAR", 30)
     spans = json.dumps([[0, end], [end + 45, end + 60]])
-    (found,) = tokens.documents(batches([text], [], meta={"prompt": spans}), bpe, "meta.prompt")
+    (found,) = encoding.documents(batches([text], [], meta={"prompt": spans}), bpe, "meta.prompt")
     kept = bpe.decode(found.ids[found.learned].tolist())
     assert kept.startswith("回答：The report was long.")
     assert "问题" not in kept.split("回答")[0]
     assert len(found.learned) == len(found.ids)
     with pytest.raises(InputError, match="no list"):
-        list(tokens.documents(batches([text], [], meta={"prompt": "here"}), bpe, "meta.prompt"))
+        list(encoding.documents(batches([text], [], meta={"prompt": "here"}), bpe, "meta.prompt"))
 
 
 def test_one_thread_or_many_give_the_same_tokens(bpe):
-    with tokens.threads(1):
+    with encoding.threads(1):
         assert os.environ["TOKENIZERS_PARALLELISM"] == "false"
-        one = [d.ids.tolist() for d in tokens.documents(batches(list(TEXTS.values()), []), bpe)]
-    with tokens.threads(0):
-        assert [d.ids.tolist() for d in tokens.documents(batches(list(TEXTS.values()), []), bpe)] == one
+        one = [d.ids.tolist() for d in encoding.documents(batches(list(TEXTS.values()), []), bpe)]
+    with encoding.threads(0):
+        assert [d.ids.tolist() for d in encoding.documents(batches(list(TEXTS.values()), []), bpe)] == one
 
 
 def test_documents_come_from_arrow_batches_without_columns_it_does_not_know(bpe):
     batch = pa.RecordBatch.from_pydict({"id": ["a"], "text": ["hello"]})
-    (found,) = tokens.documents([batch], bpe)
+    (found,) = encoding.documents([batch], bpe)
     assert (found.id, found.source, found.url) == ("a", "", "")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from sapwood.text import paragraphs, planting, proving
-from sapwood.text.overlaps import Pairs
-from sapwood.text.planting import Text
+from sapwood.text.near import paragraphs, planting, proving
+from sapwood.text.near.overlaps import Pairs
+from sapwood.text.near.planting import Text
 
 
 def texts(count):

@@ -9,8 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text import profile, rows
-from sapwood.text.profile import BUCKETS, OTHERS, bucket_start, buckets
+from sapwood.text import rows
+from sapwood.text.versions import profile
+from sapwood.text.versions.profile import BUCKETS, OTHERS, bucket_start, buckets
 
 TEXTS = ["", "水壶", "體育", "The kettle works.", "买了iPhone 15", "x = [1, 2]\nprint(x)\n", "é" * 2000, "短"]
 

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.errors import InputError
-from sapwood.text import ledger, rules, statistics
-from sapwood.text.criteria import GENTLE, Rule, Ruleset, WordList
-from sapwood.text.word_lists import load
+from sapwood.text.quality import ledger, rules, statistics
+from sapwood.text.quality.criteria import GENTLE, Rule, Ruleset, WordList
+from sapwood.text.quality.word_lists import load
 
 SHORT = Rule(statistic="characters", comparison="at_least", limit=5, limits={"zh": 2, "zh-Hant": 3, "th": None})
 

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text import planting, shingling, units
+from sapwood.text import units
+from sapwood.text.near import planting, shingling
 
 LETTERS = st.sampled_from("aZ9 _-é　ÀßﬁŁя한体體ガｶﾞไทย𝐀𠀀👍️①ⅷ½\n！，ｆ０\u0301\u200d\ufe0f")
 TEXT = st.text(LETTERS, max_size=60) | st.text(max_size=30)

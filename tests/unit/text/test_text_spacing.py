@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.text.spacing import tidy, tidy_all
+from sapwood.text.quality.spacing import tidy, tidy_all
 
 TEXTS = st.lists(st.text(alphabet="ab好 \t\n\u3000\u00a0\u2009。", max_size=14), max_size=6)
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text import spans, units
+from sapwood.text import units
+from sapwood.text.leaks import spans
 
 LETTERS = "abz Z1½ﬁß\u0301ÉeШ한\u1112\u1161\u11abガｶﾞ人買了。，\n\ufe0f☺ไทยनमस्ते"
 

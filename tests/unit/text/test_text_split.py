@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import InputError
-from sapwood.text import index, leakproof, moments, rows, sides, split
+from sapwood.text import rows
+from sapwood.text.near import index
+from sapwood.text.parts import leakproof, moments, sides, split
 
 RATIOS = {"train": 0.8, "dev": 0.1, "test": 0.1, "later": 0.0}
 CHANCE = random.Random(3)

@@ -6,7 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import Refused
-from sapwood.text import crossing, index, leakproof, naive, overlaps, proof, rows, sides, split, units
+from sapwood.text import rows, units
+from sapwood.text.near import index, overlaps
+from sapwood.text.parts import crossing, leakproof, naive, proof, sides, split
 
 CHANCE = random.Random(5)
 BASE = ["".join(CHANCE.choices("天地玄黄宇宙洪荒日月盈昃辰宿列张", k=30)) for _ in range(40)]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.text import statistics, terms
-from sapwood.text.statistics import measure
+from sapwood.text.quality import statistics, terms
+from sapwood.text.quality.statistics import measure
 
 TEXTS = {
     "en": "The room was clean. The staff were kind!\n\n- a bed\n- a bath",
@@ -92,7 +92,7 @@ def test_terms_match_whole_units_in_any_case_width_and_script():
     known = terms.terms(
         {"toxic": ["bad food", "笨蛋", "ASS"], "other": ["笨蛋"], "none": ["!!", "one two three four five six seven eight nine"]}
     )
-    from sapwood.text import shingling
+    from sapwood.text.near import shingling
 
     def count(text):
         hashes, counts = shingling.hashes([text])

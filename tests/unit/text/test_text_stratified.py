@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import Interrupted
-from sapwood.text import rows, stratified
+from sapwood.text import rows
+from sapwood.text.tokens import stratified
 
 TEXTS = st.lists(
     st.tuples(

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.errors import InputError, MissingExtra
-from sapwood.text import vocabulary
 from sapwood.text.domains import Rule, domain
+from sapwood.text.tokens import vocabulary
 
 ZH = ["我喜欢这家酒店的早餐", "这本书很好看，作者写得真好", "房间太小了，服务也不好"] * 20
 EN = ["the room was clean and the breakfast was good", "a book worth reading twice"] * 20
@@ -35,7 +35,7 @@ def test_byte_level_bpe_gives_every_text_back(bpe, text):
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram"])
 def test_training_in_two_processes_with_other_threads_and_another_order_gives_the_same_bytes(kind):
     script = (
-        "import sys; from sapwood.text import vocabulary as v\n"
+        "import sys; from sapwood.text.tokens import vocabulary as v\n"
         "t = v.train({texts!r}, {kind!r}, 500); sys.stdout.write(t.to_str())"
     )  # fmt: skip
     made = set()

@@ -31,7 +31,7 @@ from sapwood.text.augmenting.edits import draw
 from sapwood.text.augmenting.opening import Operator, Outcome, Parent
 from sapwood.text.augmenting.operators import Mix
 from sapwood.text.augmenting.pools import Pools
-from sapwood.text.spill import Spill
+from sapwood.text.near.spill import Spill
 from sapwood.text.units import normal_form
 from sapwood.text.writer import Writer
 

@@ -1,0 +1,1 @@
+"""Evaluation text inside training text: what was found where, and of what kind it is."""

@@ -1,0 +1,1 @@
+"""Splits into parts: where rows go, and the proof that nothing crosses."""

@@ -1,0 +1,1 @@
+"""Clean text: normal form, statistics, rules over them, and the ledger of verdicts."""

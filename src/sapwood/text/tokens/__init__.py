@@ -1,0 +1,1 @@
+"""Tokenizers, packed shards, and the order they are read in."""
