@@ -30,8 +30,11 @@ check: venv ## style, types, layers, budgets, fresh docs
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/house tests/docs/test_docs_reference.py
 
-bench: venv ## time the whole loop on a new store; results are kept
+bench: venv ## measure the claims: the loop, near-duplicates, cleaning, personal data; results are kept
 	$(BIN)/python benchmarks/loop.py --keep benchmarks/results/loop.jsonl
+	$(BIN)/python benchmarks/dedup.py --keep benchmarks/results/dedup.jsonl
+	$(BIN)/python benchmarks/clean.py --keep benchmarks/results/clean.jsonl
+	$(BIN)/python benchmarks/pii.py
 
 docs: venv ## the documentation site, in site/
 	$(BIN)/python -m sapwood.cli.reference docs/reference
