@@ -32,6 +32,17 @@ from sapwood.stage import Action, Port, Resources, Stage, inputs, outputs
 
 FORMAT = 1
 LARGEST = 1_000_000
+PLAINLY = {
+    "missing": "needed, and not given",
+    "tuple_type": "a list is needed",
+    "list_type": "a list is needed",
+    "dict_type": "a mapping is needed",
+    "model_type": "a mapping is needed",
+    "model_attributes_type": "a mapping is needed",
+    "too_short": "at least {min_length} is needed",
+    "union_tag_not_found": "`kind` is needed",
+}
+"""What pydantic's kinds of fault mean to somebody who writes YAML."""
 TOP = ("sapwood", "name", "description", "seed", "inputs", "resources", "stages", "actions")
 
 
@@ -304,8 +315,11 @@ def _pydantic_faults(source: _Source, path: tuple[str, ...], error: ValidationEr
         what = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             what = f"no such field. {plugins.nearest(loc[-1], allowed)}" if len(loc) == 1 else f"no such field{_hint(loc[-1], inner)}"
-        elif fault["type"] == "missing":
-            what = "needed, and not given"
+        elif fault["type"] in PLAINLY:
+            what = PLAINLY[fault["type"]].format(**fault.get("ctx", {}))
+        elif fault["type"] == "union_tag_invalid":
+            names = [name.strip(" '") for name in fault["ctx"]["expected_tags"].split(",")]
+            what = f"no kind is called {fault['ctx']['tag']!r}. {plugins.nearest(fault['ctx']['tag'], names)}"
         elif not isinstance(fault.get("input"), dict | list):
             what = f"{what}; it is {fault.get('input')!r}"
         source.fault((*path, *loc), what)

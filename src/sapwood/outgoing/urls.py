@@ -43,9 +43,13 @@ class Target(NamedTuple):
         return self.origin + self.path
 
 
+SECRET = re.compile(r"^([^/]*//)[^/]*@")
+"""What stands before the @ may be a password: it is never shown."""
+
+
 def target(url: str) -> Target:
     """The parts of an http or https URL. Raises `InputError` with the reason."""
-    shown = repr(url[:200])
+    shown = repr(SECRET.sub(r"\1...@", url)[:200])
     if len(url) > LONGEST:
         raise InputError(f"{shown}...: the URL has {len(url)} characters, the limit is {LONGEST}", "check the link")
     if FORBIDDEN.search(url):

@@ -173,10 +173,9 @@ def _stage(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact
         return known, "reused"
     _emit(context, step, "running")
     began = time.monotonic()
-    work = Work(
-        context.store, context.store.scratch(key), context.recipe.workspace, step.name, step.seed, context.resources, context.monitor
-    )
     with _blamed(context, step):
+        scratch = context.store.scratch(key)
+        work = Work(context.store, scratch, context.recipe.workspace, step.name, step.seed, context.resources, context.monitor)
         returned = params.run(work, **_arguments(step, arguments))  # type: ignore[attr-defined]
     made = _named_outputs(step, returned)
     result = Result(

@@ -56,6 +56,12 @@ def makers(store: LocalStore, artifact: Artifact) -> Iterator[Result]:
             yield result
 
 
+def unchanged(store: LocalStore, artifact: Artifact) -> list[Result]:
+    """Results of steps that took the rows in and gave the same rows out, newest first."""
+    through = [r for r in store.producers(artifact) if any(artifact in artifacts for artifacts in r.inputs.values())]
+    return list(reversed(through)) if is_rows(artifact) else []
+
+
 def held(store: LocalStore, artifact: Artifact) -> list[Held]:
     """The rows inside an artifact, nearest first."""
     if is_rows(artifact):
@@ -76,11 +82,13 @@ def held(store: LocalStore, artifact: Artifact) -> list[Held]:
 
 
 def ancestry(store: LocalStore, artifact: Artifact) -> list[Result]:
-    """Every result that led to the artifact, nearest first."""
+    """Every result that led to the artifact, nearest first. A step over rows that changed nothing (a mask that found nothing) led to
+    them too: whoever asks what became of a text must see that it was looked at."""
     found: dict[str, Result] = {}
     queue, seen = [artifact], {artifact.digest}
     while queue:
-        for result in makers(store, queue.pop(0)):
+        current = queue.pop(0)
+        for result in [*unchanged(store, current), *makers(store, current)]:
             found.setdefault(result.key, result)
             for source in (a for artifacts in result.inputs.values() for a in artifacts):
                 if source.digest not in seen:

@@ -153,7 +153,9 @@ class LocalStore:
         with disk_faults(self.root):
             if not leases.hold(folder):
                 holder = note.read_text() if note.exists() else "unknown"
-                raise StoreError(f"another process (pid {holder}) is working on step {key[:12]}", "wait until it is done, or stop it")
+                raise StoreError(
+                    f"another run (process {holder}) is working on this step", "wait until it is done and run again: then it is reused"
+                )
             note.write_text(str(os.getpid()))
         return folder
 
