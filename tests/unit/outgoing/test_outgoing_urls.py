@@ -202,6 +202,6 @@ def test_reading_or_normalising_twice_changes_nothing(path, query):
 
 def test_a_password_in_a_url_is_not_shown():
     with pytest.raises(InputError) as caught:
-        urls.target("http://user:secret@good.example/page")
+        target("http://user:secret@good.example/page")
     assert "secret" not in str(caught.value)
     assert "good.example/page" in str(caught.value)
