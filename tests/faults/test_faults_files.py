@@ -171,7 +171,7 @@ def check_packed_bombs(workspace: Path, folder: Path, megabytes: int, seconds: f
     (folder / "e.txt.gz").write_bytes(gzip.compress(gzip.compress(b"inside twice")))
     (folder / "f.txt.gz").write_bytes(gzip.compress(b"cut off before its end" * 9)[:-9])
     bombs = {"a.txt.gz": "too long", "b.html.bz2": "bzip2 bomb", "c.pdf.xz": "xz bomb", "d.md.zst": "too long"}
-    check(workspace, seconds, {**bombs, "e.txt.gz": "line 1, byte", "f.txt.gz": "damaged gzip data"})
+    check(workspace, seconds, {**bombs, "e.txt.gz": "not text: line 1, byte", "f.txt.gz": "damaged gzip data"})
 
 
 def test_packed_bombs_are_refused_while_they_unpack(tmp_path, inbox):
@@ -251,9 +251,10 @@ def test_encodings_are_read_right_or_refused_by_name(tmp_path, inbox):
     (inbox / "noise.txt").write_bytes(bytes(range(128, 256)) * 9)
     read = {"gbk.html": hans, "gbk.txt": hans, "big5.txt": hant, "big5.html": hant, "utf8.html": hant}
     lost = {
-        "nul.txt": "line 2, byte 7: a NUL byte", "nul.html": "line 1, byte 6: a NUL byte", "surrogate.txt": "line 1, byte 30: damaged UTF-8",
-        "cyrillic.txt": "line 1, byte 0: neither UTF-8 nor, with enough evidence, GB18030, Big5, Shift-JIS, EUC-KR, Windows-1252",
-        "damaged.txt": "line 1, byte", "noise.txt": "line 1, byte 0: neither",
+        "nul.txt": "not text: line 2, byte 7: a NUL byte", "nul.html": "not text: line 1, byte 6: a NUL byte",
+        "surrogate.txt": "encoding: line 1, byte 30: damaged UTF-8",
+        "cyrillic.txt": "encoding: line 1, byte 0: neither UTF-8 nor, with enough evidence, GB18030, Big5, Shift-JIS, EUC-KR, Windows-1252",
+        "damaged.txt": "encoding: line 1, byte", "noise.txt": "encoding: line 1, byte 0: neither",
     }  # fmt: skip
     check(tmp_path, 60, lost, read)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MOST = 12
+QUIET = "stats"
+"""The column of numbers that `measure` adds; it would fill the screen at every row."""
 BAR = 30
 
 
@@ -43,8 +45,12 @@ def flat(text: str) -> str:
 
 
 def row(found: dict[str, Any], shown: int) -> str:
-    """A row as `column: value` lines, the text last and cut to `shown` characters."""
-    lines = [f"{name:<13} {_value(value)}" for name, value in found.items() if name != "text" and value not in ("", None, [], "{}")]
+    """A row as `column: value` lines, the text last and cut to `shown` characters; a whole row without its `stats`."""
+    from sapwood.text import rows
+
+    whole = found.keys() >= set(rows.DOCUMENTS.names)  # with fewer columns somebody chose them, and gets what was chosen
+    hidden = {"text", QUIET} if whole else {"text"}
+    lines = [f"{name:<13} {_value(value)}" for name, value in found.items() if name not in hidden and value not in ("", None, [], "{}")]
     if "text" in found:
         text = found["text"] or ""
         cut = f"… ({len(text):,} characters)" if len(text) > shown else ""

@@ -23,6 +23,8 @@ SHOWN = 5
 MOST_REASONS = 50
 """Different reasons that are counted by themselves for one source; the rest are counted together."""
 REST = "other reasons"
+MAY_BE_EMPTY = ("database", "feed", "web")
+"""Kinds that ask for what is there now: none is an answer. What another kind names is there, so none is a mistake."""
 
 
 class Collected(NamedTuple):
@@ -34,8 +36,11 @@ class Collected(NamedTuple):
 class Collect(Stage):
     """Read text from files, tables, archives and samples into documents with their provenance.
 
-    A damaged file or record is one row of `failed`: no text, and `path` and `reason` in meta. A source of which nothing can be read is
-    an error. A step that was killed goes on where it was: files that were parsed already are not parsed again.
+    A damaged item of a source of many files, pages or records (files, parquet, huggingface, warc, web, feed) is one row of `failed`: no
+    text, and `path` and `reason` in meta. A broken row of csv, jsonl, json, sqlite or lines ends the run instead, with its file and line.
+    A source that gives no document is an error, unless what it asks may truly hold nothing: a database, a feed, a web site, or a
+    kind whose content only reading can tell (its fingerprint is none). Files of types that are not read are counted in the report.
+    A step of kind files that was killed goes on where it was: files that were parsed already are not parsed again.
     """
 
     sources: tuple[AnySource, ...] = Field(min_length=1, description="Where the text comes from; each has a kind and a name.")
@@ -110,7 +115,7 @@ class Counts:
 
 
 def _copy(source: Source, work: Work, writers: tuple[Any, Any], mask: Mask) -> Counts:
-    """Read one source into the writers of documents and of failures. Raises `InputError` when every item of it failed."""
+    """Read one source into the writers of documents and of failures. Raises `InputError` when it gives no document, as `_empty` says."""
     from sapwood.errors import InputError
     from sapwood.text import rows
     from sapwood.text.readers import read
@@ -144,7 +149,24 @@ def _copy(source: Source, work: Work, writers: tuple[Any, Any], mask: Mask) -> C
     if counts.failed and not counts.rows:
         shown = "; ".join(f"{place}: {told}" for place, told in counts.examples)
         raise InputError(f"source {source.name}: nothing of it can be read ({counts.failed.total()} failed): {shown}", "mend or remove it")
+    if not counts.rows:
+        _empty(source, work, counts)
     return counts
+
+
+def _empty(source: Any, work: Work, counts: Counts) -> None:
+    """Say that a source without any failure gave no document. Raises `InputError` unless that is legitimate: for the kinds of
+    `MAY_BE_EMPTY`, and for a kind of another distribution that has no fingerprint, so that only reading tells what it holds."""
+    from sapwood.errors import InputError
+
+    left = ", ".join(f"{why} ({number})" for why, number in counts.skipped.most_common(SHOWN))
+    told = f"source {source.name}: it gives no document" + (f"; left out: {left}" if left else "; it holds no row or entry")
+    if source.kind in MAY_BE_EMPTY or source.fingerprint(work.workspace) is None:
+        work.say(told)
+        return
+    raise InputError(
+        told, "check that it was written completely (not only a header), and the fields that choose what is read, or remove it"
+    )
 
 
 def _report(work: Work, sources: tuple[Source, ...], counts: dict[str, Counts]) -> Report:
@@ -172,7 +194,9 @@ def _report(work: Work, sources: tuple[Source, ...], counts: dict[str, Counts]) 
     }
     folder = work.new("report")
     told = f" {failed} items could not be read." if failed else ""
-    report.write(folder, "Collected text", f"{documents} documents from {len(sources)} sources.{told}", data, blocks)
+    summary = f"{documents} documents from {len(sources)} sources.{told}"
+    report.write(folder, "Collected text", summary, data, blocks)
+    work.say(summary)
     return work.put(Report, folder)
 
 

@@ -4,7 +4,8 @@ UTF-8 (with or without a byte order mark) and UTF-16 with one are told by their 
 Shift-JIS and EUC-KR are told by how many of their characters are everyday ones: a right reading has .4 to .7 of them, a wrong one .05
 at most on the texts tried. Windows-1252 (with Latin-1) counts only where charset-normalizer finds a western language in it and no sign
 of another code page. What a page or a header says of its encoding is a hint, never proof. Everything else is refused with the place of
-the first bad byte and what was tried, and never read into wrong characters silently; then say what it is with `encoding`.
+the first bad byte and what was tried, and never read into wrong characters silently; then say what it is with `encoding`. What is said of
+a refused file begins with a constant word (`encoding`, `not text`, `too long`), so that reports count like faults together.
 
 It does not tell the other single-byte code pages (Cyrillic, Greek, central European, Turkish) from each other, so it refuses them.
 """
@@ -49,7 +50,8 @@ def encoding_of(path: Path, longest_line: int = LONGEST_LINE, forced: str = "") 
 
     Raises `InputError` for an empty or binary file, a line over `longest_line` bytes, or text in none of them.
     """
-    return _encoding(path.name, lambda: compressed.opened(path), longest_line, forced)
+    with compressed.promised(path):
+        return _encoding(path.name, lambda: compressed.opened(path), longest_line, forced)
 
 
 @contextmanager
@@ -72,7 +74,8 @@ def whole(path: Path, longest: int = LONGEST_LINE, forced: str = "") -> str:
         data = stream.read(longest + 1)
     if len(data) > longest:
         raise InputError(f"{path.name}: too long: more than {longest} bytes in one document", "split it, or give it as lines")
-    text = data.decode(_encoding(path.name, lambda: io.BytesIO(data), longest, forced))
+    with compressed.promised(path):
+        text = data.decode(_encoding(path.name, lambda: io.BytesIO(data), longest, forced))
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -126,13 +129,13 @@ def _encoding(name: str, opener: Opener, longest_line: int, forced: str) -> str:
     if forced or head in UTF16:
         chosen = forced or "utf-16"
         if (wrong := _fault_in(chosen, name, opener, longest_line)) is not None:
-            raise InputError(f"{name}: not {chosen} text: {wrong}", "check encoding, or cut the damaged part out")
+            raise InputError(f"{name}: encoding: not {chosen} text: {wrong}", "check encoding, or cut the damaged part out")
         return chosen
     survey = _survey(name, opener, longest_line)
     if survey.fault is None:
         return "utf-8-sig"
     offset, line = survey.fault
-    where = f"{name}: line {line}, byte {offset}"
+    where = f"{name}: encoding: line {line}, byte {offset}"
     if survey.multibyte >= DAMAGED_AFTER:
         raise InputError(
             f"{where}: damaged UTF-8 text (neither UTF-8 nor another encoding from here on)", "cut the damaged part out, or copy it again"
@@ -141,7 +144,7 @@ def _encoding(name: str, opener: Opener, longest_line: int, forced: str) -> str:
     if chosen and _fits(chosen, opener):
         return chosen
     raise InputError(
-        f"{where}: neither UTF-8 nor, with enough evidence, {', '.join(evidence.TRIED)} text",
+        f"{where}: neither UTF-8 nor, with enough evidence, {', '.join(evidence.TRIED)} text (a source's encoding: can be set)",
         "say what it is (encoding: NAME), convert it to UTF-8 (iconv -f ENCODING -t UTF-8), or cut the damaged part out",
     )
 
@@ -159,7 +162,9 @@ def _survey(name: str, opener: Opener, longest_line: int) -> _Survey:
     for piece in _pieces(opener):
         if (at := piece.find(0)) >= 0:
             bad = line + piece.count(b"\n", 0, at)
-            raise InputError(f"{name}: line {bad}, byte {found.size + at}: a NUL byte, so this is no text file", "give a text file")
+            raise InputError(
+                f"{name}: not text: line {bad}, byte {found.size + at}: a NUL byte, so this is no text file", "give a text file"
+            )
         length = _check_lines(name, piece, line, length, longest_line)
         plain = piece.isascii()
         if found.fault is None and not (plain and not decoder.getstate()[0]):
@@ -197,7 +202,8 @@ def _check_lines(name: str, piece: AnyStr, line: int, length: int, longest_line:
         lengths = [len(part) + (length if number == 0 else 0) for number, part in enumerate(parts)]
         if (bad := next((number for number, found in enumerate(lengths) if found > longest_line), None)) is not None:
             raise InputError(
-                f"{name}: line {line + bad} is longer than {longest_line} bytes", "break the line, or use kind: files for long documents"
+                f"{name}: too long: line {line + bad} is longer than {longest_line} bytes",
+                "break the line, or use kind: files for long documents",
             )
     return open_end
 

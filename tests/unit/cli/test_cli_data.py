@@ -65,6 +65,26 @@ def test_cat_shows_rows_to_people_and_all_of_them_to_programs(store: LocalStore,
     assert json.loads(chosen) == {"label": "negative", "meta.domain": ""}
 
 
+def test_cat_shows_statistics_to_people_only_when_asked(store: LocalStore) -> None:
+    import pyarrow as pa
+
+    folder = store.scratch("measured") / "rows"
+    folder.mkdir(parents=True, exist_ok=True)
+    stats = {"chars": 9.0, "symbols": 0.125}
+    table = rows.table([rows.document("论坛", "1", "退款很快，下次再来。", language="zh", license="MIT")])
+    rows.write(folder, table.append_column("stats", pa.array([stats])))
+    name = store.put(Documents, folder).digest[:8]
+    for command in ("cat", "sample"):
+        shown = call(store, command, name)
+        assert "退款很快" in shown
+        assert "论坛" in shown
+        assert "stats" not in shown
+        assert "symbols" not in shown
+        assert json.loads(call(store, command, name, "--json"))["stats"] == stats
+    assert "'symbols': 0.125" in call(store, "cat", name, "--columns", "id,stats")
+    assert "'symbols': 0.125" in call(store, "cat", name, "--columns", "stats")
+
+
 def test_search_counts_and_shows_context(store: LocalStore, made: Any) -> None:
     found = json.loads(call(store, "search", made.digest[:8], "很好", "--json", "--limit", "1", "--context", "3"))
     assert found["by_source"][LONG] == 1

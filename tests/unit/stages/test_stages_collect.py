@@ -162,3 +162,65 @@ def test_the_fingerprint_follows_what_the_mask_reads(workspace):
     assert stage.fingerprint(workspace) != before
     (workspace / "names.txt").unlink()
     assert "names.txt" in stage.check(workspace)[0]
+
+
+def told(monitor: SilentMonitor) -> str:
+    return " ".join(str(event) for event in monitor.events)
+
+
+def test_the_totals_are_said_as_the_report_says_them(store, workspace, tmp_path):
+    monitor = SilentMonitor()
+    found = collect(store, workspace, tmp_path / "s", monitor)
+    summary = report.read(store.open(found.report))["summary"]
+    assert summary == "8 documents from 1 sources. 1 items could not be read."
+    assert summary in told(monitor)
+
+
+def test_files_of_other_types_are_counted_by_ending_in_the_report(store, workspace, tmp_path):
+    for name in ("b.csv", "c.CSV", "d.log", "e.tar.gz", "Mr. Smith to 张三", "README"):
+        (workspace / "in" / name).write_bytes(b"x")
+    found = collect(store, workspace, tmp_path / "s")
+    one = report.read(store.open(found.report))["data"]["sources"]["up/../manuals"]
+    assert one["skipped"] == {
+        "blank": 1, "other type": 2, "other type: .csv": 2, "other type: .log": 1, "other type: .tar.gz": 1,
+    }  # fmt: skip
+    only = collect(store, workspace, tmp_path / "t", sources=[{**SOURCE, "glob": "*.pdf"}])
+    assert "skipped" not in report.read(store.open(only.report))["data"]["sources"]["up/../manuals"]
+
+
+@pytest.mark.parametrize("kept", [1, 3, 4])
+def test_files_of_other_types_are_counted_once_when_a_step_was_stopped_among_them(store, workspace, tmp_path, kept):
+    for name in ("b.csv", "c.csv", "d.log"):
+        (workspace / "in" / name).write_bytes(b"x")
+    whole = collect(store, workspace, tmp_path / "whole")
+    (path,) = (tmp_path / "whole").rglob(journal.NAME)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: 1 + kept]))
+    assert collect(store, workspace, tmp_path / "whole") == whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "why"),
+    [("csv", "text,label\n", "no row or entry"), ("json", "[]", "no row or entry"), ("lines", "\n \n", r"left out: blank \(2\)")],
+)
+def test_a_source_that_gives_no_document_is_an_error_that_names_it(store, workspace, tmp_path, kind, body, why):
+    (workspace / "t.txt").write_text(body)
+    with pytest.raises(InputError, match=rf"source 工单: it gives no document; .*{why}") as fault:
+        collect(store, workspace, tmp_path / "s", sources=[SOURCE, {"kind": kind, "name": "工单", "path": "t.txt"}])
+    assert "header" in fault.value.next_step
+
+
+def test_a_feed_without_entries_is_no_error_and_is_said(store, workspace, tmp_path):
+    (workspace / "f.xml").write_text('<feed xmlns="http://www.w3.org/2005/Atom"><title>t</title><id>i</id></feed>')
+    monitor = SilentMonitor()
+    found = collect(store, workspace, tmp_path / "s", monitor, sources=[{"kind": "feed", "name": "news", "path": "f.xml"}])
+    assert rows.count(store.open(found.documents)) == 0
+    assert "source news: it gives no document" in told(monitor)
+
+
+def test_files_in_unknown_encodings_are_one_reason_that_says_what_can_be_set(store, workspace, tmp_path):
+    for number in range(3):
+        (workspace / "in" / f"r{number}.txt").write_bytes(b"ok\n" * number + "Эта книга объясняет".encode("cp1251"))
+    found = collect(store, workspace, tmp_path / "s")
+    data = report.read(store.open(found.report))["data"]["sources"]["up/../manuals"]
+    assert data["failed"] == {"damaged": 1, "encoding": 3}
+    assert all("encoding: can be set" in why for place, why in data["examples"] if place.startswith("r"))

@@ -213,3 +213,78 @@ def test_rows_in_several_shards_open_as_one(store: LocalStore, tmp_path: Path, m
     assert loaded["text"][:] == texts
     read = mlcroissant.Dataset(jsonld=os.fspath(tmp_path / "out" / "croissant.json"))
     assert sorted(row["rows/text"].decode() for row in read.records("rows")) == sorted(texts)
+
+
+def measured(store: LocalStore) -> tuple[Any, list[Any]]:
+    """Documents with the column `stats`: one row without it, one with a number missing."""
+    import pyarrow as pa
+
+    folder = store.scratch("measured") / "rows"
+    folder.mkdir(parents=True, exist_ok=True)
+    stats = [{"chars": 10.0, "top_2-gram": 0.5}, {"chars": 7.0, "top_2-gram": None}, None, {"chars": 22.0, "top_2-gram": 0.25}]
+    table = rows.table([rows.document(s, str(i), text, language=code, license=li) for i, (text, code, _, s, li) in enumerate(ROWS)])
+    kind = pa.struct([("chars", pa.float64()), ("top_2-gram", pa.float64())])
+    rows.write(folder, table.append_column("stats", pa.array(stats, kind)))
+    return store.put(Documents, folder), stats
+
+
+def test_rows_with_statistics_open_in_datasets_polars_and_croissant(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+    import mlcroissant
+    import polars as pl
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    made, stats = measured(store)
+    out = tmp_path / "out"
+    exported.export(store, made, out, "measured")
+    loaded = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded["stats"][:] == stats
+    assert loaded.features["stats"] == {"chars": datasets.Value("float64"), "top_2-gram": datasets.Value("float64")}
+    assert loaded["text"][:] == [row[0] for row in ROWS]
+    assert pl.read_parquet(str(out / "*.parquet"))["stats"].struct.field("chars").to_list() == [10.0, 7.0, None, 22.0]
+
+    read = mlcroissant.Dataset(jsonld=os.fspath(out / "croissant.json"))
+    assert not read.metadata.ctx.issues.errors
+    assert not read.metadata.ctx.issues.warnings
+    found = list(read.records("rows"))
+    assert [row["rows/text"].decode() for row in found] == [row[0] for row in ROWS]
+    assert [row["rows/stats"]["rows/stats/chars"] for row in found] == [10.0, 7.0, None, 22.0]
+    assert [row["rows/stats"]["rows/stats/top_2-gram"] for row in found] == [0.5, None, None, 0.25]
+
+
+def test_lists_and_structs_within_each_other_open_in_datasets(store: LocalStore) -> None:
+    import datasets
+    import pyarrow as pa
+
+    inner = pa.struct([("name", pa.string()), ("values", pa.list_(pa.float32()))])
+    schema = pa.schema(
+        [("spans", pa.list_(inner)), ("outer", pa.struct([("inner", inner), ("n", pa.int64())])), ("deep", pa.list_(pa.list_(pa.int32())))]
+    )
+    features = cards.metadata(exported.describe(store, put(store))._replace(schema=schema))["dataset_info"]["features"]
+    assert datasets.Features._from_yaml_list(yaml.safe_load(yaml.safe_dump(features))).arrow_schema.equals(schema)
+
+
+@pytest.mark.parametrize(
+    ("stated", "head", "jsonld"),
+    [
+        (["MIT"] + [""] * 200, {"license": "other", "license_name": "partly-not-stated"}, ["partly not stated"]),
+        (["MIT", "for research", ""], {"license": "other", "license_name": "partly-not-stated"}, ["partly not stated"]),
+        (["", ""], {"license": "unknown"}, ["not stated"]),
+        (["MIT", "MIT"], {"license": "mit"}, ["MIT"]),
+    ],
+)
+def test_no_licence_is_claimed_for_rows_that_state_none(
+    store: LocalStore, stated: list[str], head: dict[str, str], jsonld: list[str]
+) -> None:
+    made = put(store, Documents, [(f"文 {i}", "zh", "", "论坛" if li else "web", li) for i, li in enumerate(stated)])
+    described = exported.describe(store, made)
+    assert {key: value for key, value in cards.metadata(described).items() if key.startswith("license")} == head
+    assert croissant.describe(described)["license"] == jsonld
+    without, text = stated.count(""), cards.render(described)
+    assert (f"{without:,} of {len(stated):,} rows state no licence." in text) == bool(without)
+    assert (f"| web | not stated | {without:,} |" in text) == bool(without)
+    partly = f"{without:,} rows state no licence; the others state {'; '.join(li for li in stated if li)}."
+    assert (partly in croissant.describe(described)["description"]) == (0 < without < len(stated))

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,9 @@ def test_files_of_a_known_kind_are_one_document_each(tmp_path):
         (b"text\na,b\n", {"kind": "csv"}, "line 2 has 2 columns, the header has 1"),
         (b'text\n"a\n', {"kind": "csv"}, "unexpected end of data"),
         (b"body\na\n", {"kind": "csv"}, "no column 'text'"),
+        (b"\ntext\na\n", {"kind": "csv"}, "the first line is blank"),
+        (b" ,\ntext,b\na,b\n", {"kind": "csv"}, "the first line is blank"),
+        (b"\n", {"kind": "csv"}, "the first line is blank"),
         (b"i,text\n1,a\n1,b\n", {"kind": "csv", "id_column": "i"}, "the id '1' is used twice"),
         (b'{"text": "a"}\n{"text": \n', {"kind": "jsonl"}, "line 2 is no JSON"),
         (b"[1]\n", {"kind": "jsonl"}, "line 1 is no JSON object"),
@@ -204,3 +210,156 @@ def test_a_json_file_that_holds_something_else_says_so(tmp_path):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(InputError, match=words):
             list(read(JsonFile(name="s", path="a.json"), quietly(tmp_path)))
+
+
+# --------------------------------------------------------------------------- other columns and the time
+
+
+TABLE = [
+    {"n": "1", "text": "The parcel came late", "customer": "ann", "written": "2026-03-01T09:30:00+02:00", "mood": "bad"},
+    {"n": "2", "text": "发票没有收到", "customer": "王", "written": "2026-03-02", "mood": ""},
+    {"n": "3", "text": "發票 has a wrong title", "customer": "", "written": "soon", "mood": "bad"},
+    {"n": "4", "text": "def f(): pass", "customer": "ann", "written": "", "mood": ""},
+]
+COLUMNS = {"meta_columns": ["customer", "mood"], "time_column": "written"}
+FIELDS = {"meta_fields": ["customer", "mood"], "time_field": "written"}
+KINDS = [("csv", COLUMNS), ("sqlite", {"table": "t", "id_column": "n", **COLUMNS}), ("jsonl", FIELDS), ("json", FIELDS)]
+
+
+def written(path: Path, kind: str, table: list[dict[str, str]] = TABLE) -> None:
+    if kind == "csv":
+        lines = [",".join(table[0]), *(",".join(row.values()) for row in table)]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    elif kind == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
+    elif kind == "json":
+        path.write_text(json.dumps(table), encoding="utf-8")
+    else:
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute(f"CREATE TABLE t ({', '.join(table[0])})")
+            db.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(table[0]))})", [tuple(row.values()) for row in table])
+
+
+@pytest.mark.parametrize(("kind", "spec"), KINDS)
+def test_named_columns_are_in_meta_and_the_time_is_the_rows_own(tmp_path, kind, spec):
+    written(tmp_path / "f", kind)
+    found = rows_of(tmp_path, kind=kind, path="f", **spec)
+    assert [rows.meta(row) for row in found] == [
+        {"customer": "ann", "mood": "bad"},
+        {"customer": "王"},
+        {"mood": "bad", "time": "soon"},
+        {"customer": "ann"},
+    ]
+    assert [row["collected_at"] for row in found] == ["2026-03-01T07:30:00+00:00", "2026-03-02T00:00:00+00:00", "", ""]
+
+
+@pytest.mark.parametrize(("kind", "spec"), KINDS)
+@pytest.mark.parametrize("wrong", ["meta", "time"])
+def test_a_column_that_is_missing_is_told_with_those_that_are_there(tmp_path, kind, spec, wrong):
+    written(tmp_path / "f", kind)
+    name = next(key for key in spec if key.startswith(wrong))
+    with pytest.raises(InputError, match="'absent'") as raised:
+        rows_of(tmp_path, kind=kind, path="f", **{**spec, name: ["mood", "absent"] if wrong == "meta" else "absent"})
+    assert "n, text, customer, written, mood" in raised.value.next_step
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json"])
+def test_a_key_that_some_entries_lack_is_no_fault(tmp_path, kind):
+    written(tmp_path / "f", kind, [{"text": "a"}, {"text": "b", "customer": "ann"}])
+    assert [rows.meta(row) for row in rows_of(tmp_path, kind=kind, path="f", meta_fields=["customer"])] == [{}, {"customer": "ann"}]
+
+
+def test_a_time_that_no_calendar_has_in_utc_stays_in_meta(tmp_path):
+    (tmp_path / "f").write_text("text,when\na,0001-01-01T00:00:00+05:00\n")
+    (found,) = rows_of(tmp_path, kind="csv", path="f", time_column="when")
+    assert (found["collected_at"], rows.meta(found)) == ("", {"time": "0001-01-01T00:00:00+05:00"})
+
+
+def test_groups_of_a_csv_can_be_split_by_a_column(tmp_path):
+    import pyarrow as pa
+
+    from sapwood.text import fields
+
+    written(tmp_path / "f", "csv")
+    found = pa.Table.from_pylist(rows_of(tmp_path, kind="csv", path="f", **COLUMNS))
+    fields.required("meta.customer", found.schema)
+    assert fields.values(found, "meta.customer") == ["ann", "王", "", "ann"]
+
+
+# --------------------------------------------------------------------------- logs of SQLite
+
+
+@contextmanager
+def logged(path: Path) -> Iterator[sqlite3.Connection]:
+    """A database with one row in its file and one, committed, in its write-ahead log, which stays while the connection is open."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA wal_autocheckpoint=0")
+        with db:
+            db.execute("CREATE TABLE t (id INTEGER, text TEXT)")
+            db.execute("INSERT INTO t VALUES (1, 'in the file')")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with db:
+            db.execute("INSERT INTO t VALUES (2, '在日志里')")
+        yield db
+
+
+def test_rows_in_a_write_ahead_log_are_read(tmp_path):
+    with logged(tmp_path / "a.db"):
+        assert (tmp_path / "a.db-wal").stat().st_size
+        before = [(tmp_path / name).read_bytes() for name in ("a.db", "a.db-wal")]
+        assert texts(tmp_path, kind="sqlite", path="a.db", table="t") == ["in the file", "在日志里"]
+        assert [(tmp_path / name).read_bytes() for name in ("a.db", "a.db-wal")] == before
+    assert texts(tmp_path, kind="sqlite", path="a.db", table="t") == ["in the file", "在日志里"]
+
+
+def test_a_row_added_to_the_log_changes_the_fingerprint(tmp_path):
+    source = adapt({"kind": "sqlite", "name": "s", "path": "a.db", "table": "t"})
+    with logged(tmp_path / "a.db") as db:
+        file, first = (tmp_path / "a.db").read_bytes(), source.fingerprint(tmp_path)
+        assert source.fingerprint(tmp_path) == first
+        with db:
+            db.execute("INSERT INTO t VALUES (3, 'later')")
+        assert (tmp_path / "a.db").read_bytes() == file
+        assert source.fingerprint(tmp_path) != first
+    (tmp_path / "b").mkdir()
+    shutil.copy(tmp_path / "a.db", tmp_path / "b" / "a.db")
+    assert source.fingerprint(tmp_path / "b") == source.fingerprint(tmp_path), "without a log only the file counts"
+
+
+def test_a_log_that_cannot_be_opened_is_refused_and_not_left_out(tmp_path):
+    (tmp_path / "b").mkdir()
+    with logged(tmp_path / "a.db"):
+        for name in ("a.db", "a.db-wal"):
+            shutil.copy(tmp_path / name, tmp_path / "b" / name)
+    (tmp_path / "b" / "a.db-shm").symlink_to(
+        "nowhere/at/all"
+    )  # what SQLite must write there cannot be written, as in a folder that is read-only
+    with pytest.raises(InputError, match=r"the changes in a\.db-wal cannot be read") as raised:
+        texts(tmp_path / "b", kind="sqlite", path="a.db", table="t")
+    assert "make its folder writable" in raised.value.next_step
+
+
+def test_a_transaction_that_a_crash_cut_off_is_refused_and_not_read_half(tmp_path):
+    (tmp_path / "b").mkdir()
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        with db:
+            db.execute("CREATE TABLE t (id INTEGER, text TEXT)")
+            db.executemany("INSERT INTO t VALUES (?, ?)", [(number, "before " * 100) for number in range(200)])
+        db.execute("PRAGMA cache_size=1")
+        db.execute("UPDATE t SET text = replace(text, 'before', 'halfway')")
+        for name in ("a.db", "a.db-journal"):
+            shutil.copy(tmp_path / name, tmp_path / "b" / name)
+    with pytest.raises(InputError, match=r"the changes in a\.db-journal cannot be read") as raised:
+        texts(tmp_path / "b", kind="sqlite", path="a.db", table="t")
+    assert raised.value.next_step
+
+
+def test_an_id_used_twice_in_sqlite_asks_for_another_column(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db, db:
+        db.execute("CREATE TABLE t (id INTEGER, text TEXT)")
+        db.executemany("INSERT INTO t VALUES (1, ?)", [("a",), ("b",)])
+    with pytest.raises(InputError, match="the id '1' is used twice") as raised:
+        texts(tmp_path, kind="sqlite", path="a.db", table="t")
+    assert "all different" in raised.value.next_step
+    assert "empty" not in raised.value.next_step

@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 import tracemalloc
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,20 @@ def test_without_a_mark_a_file_is_told_by_its_bytes_and_a_server_is_always_read(
     assert source(path="", variable="TICKETS_DB").fingerprint(tmp_path) is None
 
 
+def test_a_row_in_the_write_ahead_log_is_read_and_changes_the_fingerprint(tmp_path):
+    path = tickets(tmp_path / "a.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        file, first = path.read_bytes(), source().fingerprint(tmp_path)
+        with db:
+            db.execute("insert into tickets (id, text) values (9, '新的')")
+        assert path.read_bytes() == file
+        second = source().fingerprint(tmp_path)
+        assert second not in (None, first)
+        assert second == source().fingerprint(tmp_path)
+        assert collect(tmp_path)[-1]["text"] == "新的"
+
+
 def test_nothing_can_be_written(tmp_path, monkeypatch):
     path = tickets(tmp_path / "a.db")
     before = path.read_bytes()
@@ -137,6 +152,7 @@ def test_a_fault_says_what_there_is(tmp_path, fields, what):
     with pytest.raises(InputError, match=what) as fault:
         collect(tmp_path, **fields)
     assert fault.value.next_step
+    assert "empty" not in fault.value.next_step, "an id column cannot be left empty here"
     if "table" in fields and fields["table"] == "ticket":
         assert "open_ones, tickets, twice" in fault.value.next_step.replace("tickets, twice, open_ones", "open_ones, tickets, twice")
 

@@ -1,7 +1,9 @@
 """Folders of files, columns and web archives become documents with their provenance; what is damaged is one failure."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from pydantic import TypeAdapter, ValidationError
 
 from sapwood.errors import InputError
@@ -79,6 +82,41 @@ def test_limits_of_a_source_are_failures_of_its_files(manuals):
     with (manuals / "in" / "big.txt").open("wb") as out:
         out.truncate(1_000_001)
     assert collected(manuals, kind="files", path="in", glob="big*", max_mb=1)[1][0][1].startswith("too large: 1000001 bytes")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "packing", "pack"),
+    [
+        (".gz", "gzip", gzip.compress),
+        (".bz2", "bzip2", bz2.compress),
+        (".xz", "xz", lzma.compress),
+        (".zst", "zstandard", zstandard.compress),
+    ],
+)
+def test_a_packed_file_that_is_damaged_is_named_so_and_plain_text_under_its_name_is_read(tmp_path, suffix, packing, pack):
+    (tmp_path / "in").mkdir()
+    whole = pack("文本 and text".encode() * 99)
+    bodies = {"begin": whole[1:], "end": whole[:-6], "noise": b"\xff\xfb\0\x90" * 9}
+    for name, body in bodies.items():
+        (tmp_path / "in" / f"{name}.txt{suffix}").write_bytes(body)
+    (tmp_path / "in" / f"whole.txt{suffix.upper()}").write_bytes(whole)
+    (tmp_path / "in" / f"page.html{suffix}").write_bytes(bodies["noise"])
+    (tmp_path / "in" / f"unpacked.txt{suffix}").write_text("不是压缩的 text", encoding="utf-8")
+    found, failed, _ = collected(tmp_path, kind="files", path="in")
+    assert [row["text"] for row in found] == ["不是压缩的 text", "文本 and text" * 99]
+    assert {place.partition(".")[0]: why.partition(":")[0] for place, why in failed} == dict.fromkeys(
+        (*bodies, "page"), f"damaged {packing} data"
+    )
+
+
+def test_endings_of_other_types_are_bounded_and_do_not_depend_on_the_order_of_the_folder(manuals):
+    before = adapt({"kind": "files", "name": "s", "path": "in"}).fingerprint(manuals)
+    for number in range(30):
+        (manuals / "in" / f"a.x{number:02}").write_text("x")
+    (manuals / "in" / "b.x29").write_text("x")
+    _, _, skipped = collected(manuals, kind="files", path="in")
+    assert skipped == ["other type"] * 11 + [f"other type: {end}" for end in (".bin", *(f".x{n:02}" for n in range(18)), ".x29", ".x29")]
+    assert adapt({"kind": "files", "name": "s", "path": "in"}).fingerprint(manuals) != before
 
 
 def test_links_are_recorded_and_not_followed(manuals):

@@ -1,5 +1,7 @@
 """Open a file that may be packed with gzip, bzip2, xz or zstandard, told by its first bytes; one layer is unpacked, in bounded memory.
 
+A file whose name says that it is packed and whose first bytes are no packing's is read as it is; where that fails, it is named damaged.
+
 A packed file that grows out of proportion is a bomb and is refused while it is being read, before much of it was unpacked.
 """
 
@@ -10,13 +12,15 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from sapwood.errors import InputError, MissingExtra
 
-SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
+SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstandard"}
+"""Suffix of a packed file to the packing that its name promises."""
 MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b\x08", "gzip"),
     (b"BZh", "bzip2"),
@@ -57,6 +61,22 @@ def opened(path: Path) -> BinaryIO:
     except BaseException:
         raw.close()
         raise
+
+
+@contextmanager
+def promised(path: Path) -> Iterator[None]:
+    """A context for reading one file: an `InputError` in it names the damaged packing, where the name promises one that the file's first
+    bytes are not. An empty file has nothing damaged."""
+    try:
+        yield
+    except InputError as fault:
+        kind = SUFFIXES.get(path.suffix.lower())
+        if not kind or packing(path) or not path.stat().st_size:
+            raise
+        raise InputError(
+            f"{path.name}: damaged {kind} data: it does not begin as {kind} does; as it is: {fault.what.removeprefix(f'{path.name}: ')}",
+            f"copy it again, or take {path.suffix} off its name if it was never packed",
+        ) from None
 
 
 def read_all(path: Path, most: int) -> bytes:

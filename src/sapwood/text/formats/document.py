@@ -6,6 +6,7 @@ The message begins with a short reason that is the same for like faults (`damage
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -88,7 +89,8 @@ def read(job: Job, limits: Limits) -> Parsed:
         return _html(job, limits)
     reader = import_module(f"sapwood.text.formats.{job.format}")
     body = job.body or compressed.read_all(Path(job.path), limits.bytes)
-    parsed: Parsed = reader.read(body, limits)
+    with compressed.promised(Path(job.path)) if job.path else nullcontext():
+        parsed: Parsed = reader.read(body, limits)
     return checked(parsed)
 
 
@@ -117,5 +119,6 @@ def _html(job: Job, limits: Limits) -> Parsed:
     from sapwood.text.formats import html
 
     body = job.body or compressed.read_all(Path(job.path), limits.bytes)
-    page = html.read(decode.text_of(body, job.name, job.declared or html.declared_charset(body), job.forced))
+    with compressed.promised(Path(job.path)) if job.path else nullcontext():
+        page = html.read(decode.text_of(body, job.name, job.declared or html.declared_charset(body), job.forced))
     return checked(Parsed(page.text, page.title, page.language))

@@ -85,7 +85,7 @@ def class_names(schema: pa.Schema, column: str) -> list[str]:
 
 
 def _meta(source: Columned, values: dict[str, Any], names: list[str]) -> dict[str, str]:
-    meta = {name: sound(str(values[name])) for name in source.meta_columns if values[name] is not None}
+    meta = {name: sound(str(values[name])) for name in source.meta_columns if values[name] not in (None, "")}
     label = values.get(source.label_column) if source.label_column else None
     if label is not None and label != "":
         known = isinstance(label, int) and 0 <= label < len(names)

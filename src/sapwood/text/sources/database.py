@@ -6,7 +6,8 @@ driver has one (PostgreSQL, MySQL), 500 at once. Nothing is written: SQLite is o
 transaction, and only one SELECT is accepted; for other databases give an account that may only read.
 
 With `since_column` the fingerprint is its highest value and the number of rows, so an unchanged table is not read again. A change that
-leaves both as they were is not seen. A killed reading begins anew, because the rows may have changed. Memory: 100 bytes a row.
+leaves both as they were is not seen. Without it, a SQLite file of the workspace is told by its bytes and those of its write-ahead log.
+A killed reading begins anew, because the rows may have changed. Memory: 100 bytes a row.
 """
 
 from __future__ import annotations
@@ -16,16 +17,15 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from sapwood.artifact import file_sha256
 from sapwood.errors import InputError, NetworkError, SapwoodError
-from sapwood.text.sources.source import Reading, Row, Source, place, unique
+from sapwood.text.sources.source import Reading, Row, Source, place
+from sapwood.text.sources.tables import identified, sqlite_digest, timed
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Select
@@ -75,7 +75,7 @@ class Database(Source):
 
     def fingerprint(self, workspace: Path) -> str | None:
         if not self.since_column:
-            return file_sha256(place(self, workspace)) if self.path else None
+            return sqlite_digest(place(self, workspace)) if self.path else None
         import sqlalchemy as sql
 
         with _connected(self, workspace) as connection:
@@ -88,7 +88,7 @@ class Database(Source):
         return place(self, workspace).stat().st_size if self.path else 0
 
     def rows(self, reading: Reading) -> Iterator[Row]:
-        return unique(_read(self, reading), Path(self.table or "query"))
+        return identified(_read(self, reading), Path(self.table or "query"))
 
 
 def _read(source: Database, reading: Reading) -> Iterator[Row]:
@@ -100,10 +100,7 @@ def _read(source: Database, reading: Reading) -> Iterator[Row]:
             if ident is None:
                 raise InputError(f"source {source.name}: a row has no {source.id_column}", "name a column that identifies every row")
             meta = {"label": str(label)} if label not in (None, "") else {}
-            when = _time(time)
-            if time is not None and not when:
-                meta["time"] = str(time)
-            yield Row(str(ident), _text(text), meta, collected_at=when)
+            yield Row(str(ident), _text(text), meta, collected_at=timed(time, meta))
 
 
 def _select(source: Database) -> Select[Any]:
@@ -219,17 +216,3 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes | memoryview):
         return bytes(value).decode("utf-8", "replace")
     return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _time(value: Any) -> str:
-    """UTC ISO time to the second; a time without a zone is taken for UTC. Empty for what is no time."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return ""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if not isinstance(value, datetime):
-        return ""
-    return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)).isoformat(timespec="seconds")

@@ -1,17 +1,19 @@
 """Documents of a folder, one a file: text, Markdown, HTML, PDF, Word and epub, each packed or not. Links are not followed.
 
-A file that cannot be read is one recorded failure and the next is read. Memory: about 300 bytes a file for the list of them, and the
-documents that are being parsed.
+A file that cannot be read is one recorded failure and the next is read. A file of another type that the glob matches is counted by its
+ending as left out. Memory: about 300 bytes a file for the list of them, and the documents that are being parsed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -20,9 +22,16 @@ from sapwood.artifact import file_sha256
 from sapwood.errors import InputError, SapwoodError
 from sapwood.samples import fetch as samples
 from sapwood.samples.table import sample as sample_entry
+from sapwood.text.formats import compressed
 from sapwood.text.formats.children import Children, Failed
 from sapwood.text.formats.document import SUFFIXES, Job, Limits, Parsed, format_of, missing
 from sapwood.text.sources.source import Located, Reading, Row, Say, changed_at, known_encoding, place
+
+OTHER = "other type"
+MOST_ENDINGS = 20
+"""Endings of other types that are counted by themselves, the commonest first; the rest are counted together."""
+ENDING = re.compile(r"(\.[a-z0-9_]{1,12}){1,2}")
+"""What counts as an ending. A name with a dot in it, such as `Mr. Smith`, has none."""
 
 
 class Member(NamedTuple):
@@ -31,6 +40,13 @@ class Member(NamedTuple):
     inside: str
     file: Path
     why: str = ""
+
+
+class Folder(NamedTuple):
+    """`members`: the files of a known kind, sorted; `others`: reason to number of the files of other types, sorted by reason."""
+
+    members: list[Member]
+    others: dict[str, int]
 
 
 class Files(Located):
@@ -63,7 +79,7 @@ class Files(Located):
             if self.sample:
                 _check_sample(self)
                 return []
-            found = members(self, _root(self, workspace))
+            found = entries(self, _root(self, workspace)).members
             absent = missing({format_of(one.inside) for one in found}, {one.inside for one in found})
         except SapwoodError as fault:
             return [f"{fault.what}; {fault.next_step}" if fault.next_step else fault.what]
@@ -73,19 +89,25 @@ class Files(Located):
         if self.sample:
             return samples.fingerprint(self.sample)
         hasher = hashlib.sha256()
-        for one in members(self, _root(self, workspace)):
+        found = entries(self, _root(self, workspace))
+        for one in found.members:
             hasher.update(f"{one.inside}\0{one.why or _digest(one.file)}\0".encode())
+        for reason, number in found.others.items():  # the report counts them
+            hasher.update(f"{reason}\0{number}\0".encode())
         return hasher.hexdigest()
 
     def size(self, workspace: Path) -> int:
         if self.sample:
             return sample_entry(self.sample).bytes
-        return sum(one.file.stat().st_size for one in members(self, _root(self, workspace)) if not one.why)
+        return sum(one.file.stat().st_size for one in entries(self, _root(self, workspace)).members if not one.why)
 
     def rows(self, reading: Reading) -> Iterator[Row]:
-        found = members(self, _root(self, reading.workspace, reading.say))
+        found, others = entries(self, _root(self, reading.workspace, reading.say))
         if absent := missing({format_of(one.inside) for one in found}, {one.inside for one in found}):
             raise absent
+        if not reading.start:  # else the journal has them, before the first item
+            for reason in (reason for reason, number in others.items() for _ in range(number)):
+                reading.skipped(reason)
         limits = Limits(self.max_mb * 1_000_000, self.max_pages, self.max_seconds)
         with Children(reading.workers, limits) as children:
             for one, answer in children.answers((one, self._job(one)) for one in islice(found, reading.start, None)):
@@ -110,30 +132,52 @@ class Files(Located):
         return Row(one.inside, parsed.text, meta, language=parsed.language, collected_at=changed_at(self, one.file))
 
 
-def members(source: Files, root: Path) -> list[Member]:
-    """The files of a known kind that match, sorted by their path in the folder; or the one file that the root is.
+def entries(source: Files, root: Path) -> Folder:
+    """The files that match, those of a known kind sorted by their path in the folder; or the one file that the root is.
 
     Links are listed with the reason why they are not read. Raises `InputError` when nothing matches.
     """
     if root.is_file():
         if not format_of(root.name):
             raise InputError(f"source {source.name}: {root.name} is not one of {', '.join(SUFFIXES)}", "use another kind, such as lines")
-        return [Member(root.name, root)]
+        return Folder([Member(root.name, root)], {})
     found: list[Member] = []
+    others: Counter[str] = Counter()
     for base, folders, names in os.walk(root, followlinks=False):
         for name in folders:
             if (file := Path(base) / name).is_symlink():
                 found.append(Member(_inside(file, root), file, _link(file, root)))
         for name in names:
-            if format_of(name) and fnmatch(inside := _inside(file := Path(base) / name, root), source.glob):
+            if not fnmatch(inside := _inside(file := Path(base) / name, root), source.glob):
+                continue
+            if format_of(name):
                 why = _link(file, root) if file.is_symlink() else "" if file.is_file() else "not a plain file: a pipe, socket or device"
                 found.append(Member(inside, file, why))
+            else:
+                others[_ending(name)] += 1
     if not any(format_of(one.inside) for one in found):
         known = ", ".join(SUFFIXES)
         raise InputError(
             f"source {source.name}: no file ({known}) matches {source.glob} in {source.path or source.sample}", "check path and glob"
         )
-    return sorted(found)
+    return Folder(sorted(found), _bounded(others))
+
+
+def _ending(name: str) -> str:
+    """The ending that says what a file is, with that of its packing, in small letters; "" where it says nothing."""
+    path = PurePosixPath(name.lower())
+    packed = path.suffix if path.suffix in compressed.SUFFIXES else ""
+    ending = PurePosixPath(name.lower().removesuffix(packed)).suffix + packed
+    return ending if ENDING.fullmatch(ending) else ""
+
+
+def _bounded(endings: Counter[str]) -> dict[str, int]:
+    """Reason to number, at most `MOST_ENDINGS` and one reasons, whatever order the folder was listed in."""
+    ranked = sorted(((number, ending) for ending, number in endings.items() if ending), key=lambda one: (-one[0], one[1]))
+    told = {f"{OTHER}: {ending}": number for number, ending in ranked[:MOST_ENDINGS]}
+    if rest := endings.total() - sum(told.values()):
+        told[OTHER] = rest
+    return dict(sorted(told.items()))
 
 
 def _root(source: Files, workspace: Path, say: Say = lambda _: None) -> Path:

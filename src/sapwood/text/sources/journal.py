@@ -1,7 +1,8 @@
 """What a source gave so far, kept in scratch, so that a killed step reads no expensive file twice.
 
 One line for each item in the order of the source: a row (masked already, if it is to be), a failure, or a skipped item. A line that was
-not written completely ends the journal: it and what follows it is read again. Scratch belongs to the step's key, which holds the
+not written completely ends the journal: it and what follows it is read again, and so are skipped items after the last row or failure,
+since a source that goes on after so many items cannot know whether it had said them. Scratch belongs to the step's key, which holds the
 source's parameters and the digests of its files, so what is kept there is of these files; a new version of the package starts anew.
 
 It costs disk: the text once more, until the step is done.
@@ -25,17 +26,22 @@ HEAD = orjson.dumps({"journal": 1, "sapwood": __version__}) + b"\n"
 def rows(source: Source, reading: Reading) -> Iterator[Row]:
     """The source's rows, masked; from the journal as far as it goes, then from the source itself."""
     path = reading.scratch / NAME
-    known, end = 0, 0
+    known, end, at = 0, 0, 0
+    waiting: list[list[object]] = []
     if path.exists():
         with path.open("rb") as stream:
             if stream.readline() == HEAD:
-                end = len(HEAD)
+                end = at = len(HEAD)
                 for line in stream:
                     if (entry := _entry(line)) is None:
                         break
-                    end += len(line)
-                    known += entry[0] != "skipped"
-                    yield from _played(entry, reading)
+                    at += len(line)
+                    waiting.append(entry)
+                    if entry[0] != "skipped":
+                        known, end = known + 1, at
+                        for one in waiting:
+                            yield from _played(one, reading)
+                        waiting.clear()
     with path.open("ab") as out:
         out.truncate(end)
         if not end:

@@ -3,7 +3,8 @@
 Rendered from records (counts, licences by source, the steps that made the rows), so it is outside the artifact's digest and may be
 written again in another form. It quotes no row: a card is copied to places where the text may not go.
 
-A licence is what the source said of itself; nobody has checked the rights. A language that no row states is not listed.
+A licence is what the source said of itself; nobody has checked the rights. Where some rows state none, the metadata names no licence
+for the whole: what was stated stands in the table of sources. A language that no row states is not listed.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ LICENCES = re.compile(
 )
 """The hub's own names; what is not among them is `other` there, with its wording in `license_name`."""
 
+PARTLY = "partly-not-stated"
+"""`license_name` of rows of which some state a licence and some do not."""
+
 
 class Made(NamedTuple):
     """One step on the way to the rows. Digests are full; `params` are those that differ from the defaults or all of them."""
@@ -79,6 +83,11 @@ class Dataset(NamedTuple):
         return [name for name, _ in self.profile.counts.get("license", Counter()).most_common() if name not in ("", OTHERS)]
 
     @property
+    def unlicensed(self) -> int:
+        """Rows that state no licence."""
+        return self.profile.counts.get("license", Counter())[""]
+
+    @property
     def labels(self) -> list[str]:
         return sorted(name for name in self.profile.counts.get("label", Counter()) if name not in ("", OTHERS))
 
@@ -90,7 +99,7 @@ def metadata(dataset: Dataset) -> dict[str, Any]:
     if dataset.languages:
         found["language"] = dataset.languages
         found["multilinguality"] = ["monolingual" if len(dataset.languages) == 1 else "multilingual"]
-    found |= _licence(dataset.licences)
+    found |= _licence(dataset.licences, dataset.unlicensed)
     found["size_categories"] = [SIZES[min(len(SIZES) - 1, max(0, len(str(dataset.profile.rows)) - 3))]]
     if dataset.labels:
         found["task_categories"] = ["text-classification"]
@@ -105,7 +114,9 @@ def metadata(dataset: Dataset) -> dict[str, Any]:
     return found
 
 
-def _licence(names: Sequence[str]) -> dict[str, Any]:
+def _licence(names: Sequence[str], unlicensed: int) -> dict[str, Any]:
+    if names and unlicensed:
+        return {"license": "other", "license_name": PARTLY}
     known = [name.lower() for name in names if LICENCES.fullmatch(name.lower())]
     strange = [name for name in names if not LICENCES.fullmatch(name.lower())]
     listed = known + (["other"] if strange else [])
@@ -118,9 +129,17 @@ def _licence(names: Sequence[str]) -> dict[str, Any]:
 
 
 def _feature(field: pa.Field) -> dict[str, Any]:
-    if pa.types.is_list(field.type):
-        return {"name": field.name, "list": _dtype(field.type.value_type)}
-    return {"name": field.name, "dtype": _dtype(field.type)}
+    return {"name": field.name, **_typed(field.type)}
+
+
+def _typed(kind: pa.DataType) -> dict[str, Any]:
+    """The type as `datasets` 5.2 reads it from YAML: its name, or what a list or a struct holds."""
+    if pa.types.is_struct(kind):
+        return {"struct": [_feature(field) for field in kind]}
+    if pa.types.is_list(kind):
+        held = _typed(kind.value_type)
+        return {"list": held.get("dtype", held)}
+    return {"dtype": _dtype(kind)}
 
 
 def _dtype(kind: pa.DataType) -> str:
@@ -170,6 +189,8 @@ def _counts(dataset: Dataset) -> str:
 def _licences(dataset: Dataset) -> str:
     rows = [(source or "-", licence or "not stated", f"{n:,}") for (source, licence), n in dataset.profile.licences.most_common(MOST_ROWS)]
     note = "As each source states it; rights were not checked. Rows keep `source`, `url` and `license`.\n"
+    if dataset.unlicensed:
+        note += f"{dataset.unlicensed:,} of {dataset.profile.rows:,} rows state no licence.\n"
     return f"## Licences by source\n\n{note}\n{_table(['source', 'licence', 'rows'], rows)}"
 
 

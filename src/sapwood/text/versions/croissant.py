@@ -1,7 +1,7 @@
 """Croissant 1.1 metadata of exported rows: a JSON-LD that dataset search engines and loaders read (MLCommons, 2026).
 
-Every shard is a `FileObject` with its sha256; one local `FileSet` over them feeds one record set with a field a column. Checked with
-mlcroissant 1.1, which also reads the records from the folder.
+Every shard is a `FileObject` with its sha256; one local `FileSet` over them feeds one record set with a field a column; a struct column
+has a sub-field for each of its values. Checked with mlcroissant 1.1, which also reads the records from the folder.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ MEANING = {
     "text_digest": "First 32 hex characters of the text's sha256.",
     "parents": "Ids of the rows that this row was made from.",
     "label": "Class of the text.",
+    "stats": "Statistics of the text, one number each.",
 }
 SHARDS = "shards"
 
@@ -82,11 +83,11 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": dataset.name,
-        "description": f"{dataset.profile.rows:,} rows, {dataset.profile.characters:,} characters. Artifact {dataset.kind}:{dataset.digest}.",
+        "description": _description(dataset),
         "url": f"urn:sha256:{dataset.digest}",
         "citeAs": f"{dataset.creator or dataset.name}: rows with the digest {dataset.digest}",
         "version": "1.0.0",
-        "license": dataset.licences or ["not stated"],
+        "license": _licence(dataset),
         "inLanguage": dataset.languages,
         "distribution": [*(_file(entry.path, entry.size, entry.sha256) for entry in dataset.entries), _file_set()],
         "recordSet": [
@@ -112,6 +113,19 @@ def render(dataset: Dataset) -> str:
     return json.dumps(describe(dataset), ensure_ascii=False, indent=1) + "\n"
 
 
+def _description(dataset: Dataset) -> str:
+    found = f"{dataset.profile.rows:,} rows, {dataset.profile.characters:,} characters. Artifact {dataset.kind}:{dataset.digest}."
+    if not (dataset.licences and dataset.unlicensed):
+        return found
+    return f"{found} {dataset.unlicensed:,} rows state no licence; the others state {'; '.join(dataset.licences)}."
+
+
+def _licence(dataset: Dataset) -> list[str]:
+    if dataset.licences and dataset.unlicensed:
+        return ["partly not stated"]
+    return dataset.licences or ["not stated"]
+
+
 def _file(name: str, size: int, sha256: str) -> dict[str, Any]:
     kind = {"@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": name, "contentSize": f"{size} B"}
     return {**kind, "encodingFormat": "application/x-parquet", "sha256": sha256}
@@ -129,10 +143,29 @@ def _field(column: pa.Field) -> dict[str, Any]:
         "@id": f"rows/{column.name}",
         "name": column.name,
         "description": MEANING.get(column.name, "A column of the source."),
-        "dataType": _data_type(kind),
-        "source": {"fileSet": {"@id": SHARDS}, "extract": {"column": column.name}},
+    }
+    if pa.types.is_struct(kind):
+        found["subField"] = [_sub_field(column.name, value) for value in kind if not pa.types.is_struct(value.type)]
+    else:
+        found |= {"dataType": _data_type(kind), "source": _source(column.name)}
+    return found | ({"isArray": True, "arrayShape": "-1"} if many else {})
+
+
+def _sub_field(column: str, value: pa.Field) -> dict[str, Any]:
+    """A value of a struct column, taken out by its name. Structs within structs are not described."""
+    many = pa.types.is_list(value.type)
+    found: dict[str, Any] = {
+        "@type": "cr:Field",
+        "@id": f"rows/{column}/{value.name}",
+        "name": value.name,
+        "dataType": _data_type(value.type.value_type if many else value.type),
+        "source": {**_source(column), "transform": {"jsonPath": f"$['{value.name}']"}},
     }
     return found | ({"isArray": True, "arrayShape": "-1"} if many else {})
+
+
+def _source(column: str) -> dict[str, Any]:
+    return {"fileSet": {"@id": SHARDS}, "extract": {"column": column}}
 
 
 def _data_type(kind: pa.DataType) -> str:
