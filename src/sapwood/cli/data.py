@@ -37,7 +37,9 @@ SHOWN = 400
 @app.command()
 def cat(
     artifact: Name,
-    columns: Annotated[str, typer.Option(help="Columns to show, with commas: id,text,meta.domain. Nothing: all but stats.", show_default=False)] = "",
+    columns: Annotated[
+        str, typer.Option(help="Columns to show, with commas: id,text,meta.domain. Nothing: all but stats.", show_default=False)
+    ] = "",
     where: Where = None,
     limit: Annotated[int, typer.Option(min=0, help="Most rows; 0 for all.")] = 10,
     as_json: AsJson = False,
