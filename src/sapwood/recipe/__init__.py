@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +27,11 @@ from pydantic import ValidationError
 from sapwood import plugins
 from sapwood.artifact import KINDS, Artifact
 from sapwood.errors import InputError, Problem, RecipeError
+from sapwood.recipe.wording import worded
 from sapwood.stage import Action, Port, Resources, Stage, inputs, outputs
 
 FORMAT = 1
 LARGEST = 1_000_000
-PLAINLY = {
-    "missing": "needed, and not given",
-    "tuple_type": "a list is needed",
-    "list_type": "a list is needed",
-    "dict_type": "a mapping is needed",
-    "model_type": "a mapping is needed",
-    "model_attributes_type": "a mapping is needed",
-    "too_short": "at least {min_length} is needed",
-    "union_tag_not_found": "`kind` is needed",
-}
-"""What pydantic's kinds of fault mean to somebody who writes YAML."""
 TOP = ("sapwood", "name", "description", "seed", "inputs", "resources", "stages", "actions")
 
 
@@ -312,17 +301,7 @@ def _pydantic_faults(source: _Source, path: tuple[str, ...], error: ValidationEr
         ):
             continue  # its faulty items were left out of the count
         loc = _written(source, path, tuple(str(part) for part in fault["loc"]))
-        what = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            what = f"no such field. {plugins.nearest(loc[-1], allowed)}" if len(loc) == 1 else f"no such field{_hint(loc[-1], inner)}"
-        elif fault["type"] in PLAINLY:
-            what = PLAINLY[fault["type"]].format(**fault.get("ctx", {}))
-        elif fault["type"] == "union_tag_invalid":
-            names = [name.strip(" '") for name in fault["ctx"]["expected_tags"].split(",")]
-            what = f"no kind is called {fault['ctx']['tag']!r}. {plugins.nearest(fault['ctx']['tag'], names)}"
-        elif not isinstance(fault.get("input"), dict | list):
-            what = f"{what}; it is {fault.get('input')!r}"
-        source.fault((*path, *loc), what)
+        source.fault((*path, *loc), worded(fault, loc, allowed, inner))
 
 
 def _written(source: _Source, path: tuple[str, ...], loc: tuple[str, ...]) -> tuple[str, ...]:
@@ -331,11 +310,6 @@ def _written(source: _Source, path: tuple[str, ...], loc: tuple[str, ...]) -> tu
     for part in loc[:-1]:
         kept = (*kept, part) if (*path, *kept, part) in source.lines else kept
     return (*kept, loc[-1])
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, 1, 0.6)
-    return f". Did you mean {close[0]}?" if close else ""
 
 
 def _refs(source: _Source, path: tuple[str, ...], raw: Any, port: Port) -> tuple[Ref, ...]:
