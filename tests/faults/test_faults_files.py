@@ -144,7 +144,7 @@ def test_deeply_nested_pdfs_are_recorded(tmp_path, inbox):
 
 @pytest.mark.soak
 def test_deeply_nested_pdfs_of_44_mb_are_recorded(tmp_path, inbox):
-    check(tmp_path, 400, nested_pdfs(inbox, 44 << 20))
+    check(tmp_path, 400, {**nested_pdfs(inbox, 44 << 20), "array.pdf": "too costly"})  # past the reader's 1 GB
 
 
 def test_pdfs_that_repeat_themselves_or_swell_are_recorded(tmp_path, inbox):
