@@ -58,7 +58,12 @@ def test_unused_tells_who_is_alive(tmp_path: Path) -> None:
 
 def test_readers_share_a_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    with leases.locked(lock, shared=True), leases.locked(lock, shared=True):
-        pass
+
+    def read() -> bool:
+        with leases.locked(lock, shared=True):
+            return True
+
+    with leases.locked(lock, shared=True):
+        assert in_child(read), "another reader waits for nobody"
     with leases.locked(lock):
-        pass
+        assert lock.exists()
