@@ -12,7 +12,10 @@ from sapwood.artifact import file_sha256
 from sapwood.errors import InputError
 
 FILE = "sapwood.json"
-Task = Literal["encoder", "masked-lm", "classification"]
+Task = Literal[
+    "encoder", "masked-lm", "causal-lm", "span-corruption", "classification", "multilabel", "regression", "tokens", "relations", "spans",
+    "sequence", "chat", "embedding", "ranking", "reward",
+]  # fmt: skip
 
 
 class Card(BaseModel):

@@ -46,25 +46,44 @@ def load_trained(model: Any, tensors: Mapping[str, Tensor]) -> None:
             own[name].copy_(tensor)
 
 
-def save(home: Path, step: int, model: Any, optimiser: Any, state: Mapping[str, Json]) -> Path:
-    """Write `home/step-N` and drop all older ones. `ResourceError` when the disk is full."""
+def save(
+    home: Path, step: int, model: Any, optimiser: Any, state: Mapping[str, Json], extras: Mapping[str, Tensor] = {}, keep_every: int = 0
+) -> Path:
+    """Write `home/step-N` and drop all older ones but those of every `keep_every`-th step. `ResourceError` when the disk is full,
+    told before anything is written where the disk says so."""
     names = {id(p): name for name, p in model.named_parameters()}
     folder = home / f"step-{step:09d}"
-    moments = {f"{names[id(p)]}/{key}": v for p, slots in optimiser.state.items() for key, v in slots.items()}
+    slots = ((names[id(p)], key, value) for p, own in optimiser.state.items() for key, value in own.items())
+    moments = {f"{name}/{key}": value for name, key, value in slots if isinstance(value, Tensor)}
     files = {
         "weights.safetensors": {k: v.detach() for k, v in trained(model).items()},
         "optimiser.safetensors": moments,
         "generator.safetensors": {"torch": torch.get_rng_state()},
+        **({"extras.safetensors": dict(extras)} if extras else {}),
     }
+    need_room(home, sum(t.numel() * t.element_size() for group in files.values() for t in group.values()))
     write(folder, files, {**state, "step": step, "python": _python_state(), "numpy": _numpy_state()})
     for old in complete(home):
-        if old != folder:
+        if old != folder and not (keep_every and number(old) % keep_every == 0):
             remove(old)
     return folder
 
 
-def load(folder: Path, model: Any, optimiser: Any) -> dict[str, Json]:
-    """Put weights, optimiser and the three random generators back; returns the state."""
+def need_room(home: Path, size: int) -> None:
+    """Raise `ResourceError` where the disk of `home` has less than `size` bytes left."""
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free
+    if free < size:
+        raise ResourceError(f"a checkpoint takes {size / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free", "free disk space and run again")
+
+
+def number(folder: Path) -> int:
+    """The step of a checkpoint."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def load(folder: Path, model: Any, optimiser: Any) -> tuple[dict[str, Json], dict[str, Tensor]]:
+    """Put weights, optimiser and the three random generators back; returns the state and the extras' tensors."""
     load_trained(model, load_file(folder / "weights.safetensors"))
     parameters = dict(model.named_parameters())
     optimiser.state.clear()
@@ -77,7 +96,8 @@ def load(folder: Path, model: Any, optimiser: Any) -> dict[str, Json]:
     random.setstate((version, tuple(internal), gauss))
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, np.asarray(keys, dtype=np.uint32), *rest))
-    return state
+    extras = folder / "extras.safetensors"
+    return state, load_file(extras) if extras.is_file() else {}
 
 
 def newest(home: Path) -> Path | None:

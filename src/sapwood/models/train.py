@@ -1,29 +1,31 @@
 """The one training loop: a plain function over a model, a source of batches and an objective.
 
 A step takes the source's micro-batches at (seed, epoch, index), divides each term by its trained units in the WHOLE step,
-adds the terms, clips, and moves with AdamW. It saves before it evaluates, proves the first save at once, and continues
-exactly where the newest complete checkpoint stands (same build, CPU type and threads).
-What it does NOT do: more than one process, or fp16 (bf16 needs no loss scaling).
+adds the terms, clips, and moves. It saves before it evaluates, proves the first save at once, and continues exactly where the
+newest complete checkpoint stands (same build, CPU type and threads). Batches are made one step ahead, in another thread.
+What it does NOT do: fp16 (bf16 needs no loss scaling).
 """
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from sapwood.errors import Interrupted, SapwoodError
-from sapwood.models import checkpoint
-from sapwood.models.objectives import Batch, Objective
-from sapwood.models.sources import Source
+from sapwood.models import checkpoint, guarding, optimisers, schedules
+from sapwood.models.ahead import Ahead
+from sapwood.models.exact import deterministic, seed_all
+from sapwood.models.guarding import Rules
+from sapwood.models.objectives.terms import Batch, Objective
+from sapwood.models.processes import ALONE, Team
+from sapwood.models.sources.source import Source
 
 Scores = Mapping[str, float]
 
@@ -34,17 +36,31 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(ge=1)
-    lr: float = Field(gt=0, description="Peak learning rate.")
-    warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps in which the rate rises from 0.")
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    weight_decay: float = Field(0.01, ge=0, description="Of matrices only, not of biases and norms.")
+    lr: float = Field(gt=0, description="Peak learning rate, resolved.")
+    optimiser: optimisers.Optimiser = optimisers.AdamW()
+    schedule: schedules.Schedule = schedules.Linear()
+    rules: Rules = Rules()
     clip: float = Field(1.0, gt=0, description="Largest norm of the whole gradient.")
     precision: Literal["fp32", "bf16"] = "fp32"
     log_every: int = Field(10, ge=1)
     save_every: int = Field(0, ge=0, description="0 saves before evaluations and when stopped only.")
+    keep_every: int = Field(0, ge=0, description="Checkpoints of these steps stay; all others but the newest are dropped. 0 keeps none.")
     evaluate_every: int = Field(0, ge=0, description="0 evaluates at the end only.")
-    keep_best: str = Field("", description="Score whose highest value picks the weights kept; empty keeps the last.")
+    keep_best: str = Field("", description="Score whose best value picks the weights kept; empty keeps the last. -name: lower is better.")
     patience: int = Field(0, ge=0, description="Stop after that many evaluations without a better score; 0 never.")
+
+
+class Extra(Protocol):
+    """What a method or an average of weights does beside the optimiser. Its tensors are part of each checkpoint."""
+
+    def moved(self, model: Any, step: int) -> None:
+        """After the optimiser's `step`-th step (from 1)."""
+
+    def judged(self, model: Any) -> AbstractContextManager[None]:
+        """Inside, the model has the weights that are evaluated and kept."""
+
+    def state(self) -> dict[str, Tensor]: ...
+    def load(self, state: Mapping[str, Tensor]) -> None: ...
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -53,12 +69,15 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 @dataclass(frozen=True)
 class Calls:
-    """What the loop calls: `log(step=, loss=, ...)`, `advance(steps)`, `stopping()`, `evaluate(model) -> scores`."""
+    """What the loop calls: `log(step=, loss=, ...)`, `advance(steps)`, `stopping()`, `evaluate(model) -> scores`, `note(incident)`."""
 
     log: Callable[..., None] = _nothing
     advance: Callable[[float], None] = _nothing
     stopping: Callable[[], bool] = lambda: False
     evaluate: Callable[[Any], Scores] | None = None
+    note: Callable[[dict[str, Any]], None] = _nothing
+    extras: Mapping[str, Extra] = field(default_factory=dict)
+    team: Team = ALONE
 
 
 @dataclass
@@ -74,71 +93,75 @@ class Progress:
     best_step: int = 0
     since: dict[str, list[float]] = field(default_factory=dict)
     """Sums of (value, units) since the last logged point."""
+    incidents: list[dict[str, Any]] = field(default_factory=list)
+    """What the rules found: step, what, value, usual, did."""
+    norms: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    skipped: int = 0
+    """Steps left out in a row."""
 
 
 def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: int, home: Path, calls: Calls = Calls()) -> Progress:
     """Train in place and return the history. `home` keeps the checkpoints; a newest one there is continued.
 
-    Raises `Interrupted` after saving when `calls.stopping()`, `SapwoodError` naming the step when the loss is not finite.
+    Raises `Interrupted` after saving when `calls.stopping()`, `SapwoodError` naming the step when the rules stop training.
     """
-    optimiser = make_optimiser(model, plan)
-    with deterministic():
-        progress = _resume(home, model, optimiser)
+    optimiser = optimisers.make(plan.optimiser, model, plan.lr)
+    with deterministic(), Ahead(source, seed) as batches:
+        progress = _resume(home, model, optimiser, calls)
         if progress is None:
-            torch.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed)
+            seed_all(seed)
             progress = Progress()
         calls.advance(progress.step)
         _evaluate_if_due(model, plan, progress, home, calls)
         while progress.step < plan.steps and not _patience_ended(plan, progress):
-            one_step(model, source, objective, plan, seed, optimiser, progress)
+            micro = batches.take(progress.epoch, progress.index)
+            one_step(model, micro, objective, plan, optimiser, progress, calls)
+            _forward(progress, source, seed)
             _log_if_due(plan, progress, calls)
             calls.advance(1)
             stopping = calls.stopping()
             if stopping or _save_due(plan, progress.step):
-                _save(home, model, optimiser, progress)
+                _save(home, model, optimiser, plan, progress, calls)
             if stopping:
                 raise Interrupted(f"stopped and saved after step {progress.step} of {plan.steps}", "run the same command again to continue")
             _evaluate_if_due(model, plan, progress, home, calls)
-        _take_best(model, plan, progress, home)
+        _take_best(model, plan, progress, home, calls)
     return progress
 
 
 def one_step(
-    model: Any, source: Source, objective: Objective, plan: Plan, seed: int, optimiser: torch.optim.Optimizer, progress: Progress
+    model: Any, micro: list[Batch], objective: Objective, plan: Plan, optimiser: Any, progress: Progress, calls: Calls = Calls()
 ) -> None:
-    """Forward and backward over the micro-batches, one move, and the cursor one further."""
+    """Forward and backward over the micro-batches, and one move."""
     model.train()
-    micro = source.at(seed, progress.epoch, progress.index)
-    sums = accumulate(model, micro, objective, plan.precision)
-    norm = torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], plan.clip)
-    loss = sums["loss"][0]
-    if not (math.isfinite(loss) and math.isfinite(float(norm))):
-        raise SapwoodError(f"step {progress.step + 1}: the loss is {loss}, its gradient {float(norm)}", "lower lr, or use precision fp32")
-    rate = plan.lr * factor(plan, progress.step)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.step()
+    sums = accumulate(model, micro, objective, plan.precision, calls.team)
+    norm = calls.team.clip([p for p in model.parameters() if p.grad is not None], plan.clip)
+    progress.step += 1
+    if _judged(plan, progress, sums["loss"][0], norm, calls) == "go":
+        rate = plan.lr * schedules.share(plan.schedule, progress.step - 1, plan.steps, _risen(plan, progress))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
+        for extra in calls.extras.values():
+            extra.moved(model, progress.step)
+        for name, (value, units) in sums.items():
+            kept = progress.since.setdefault(name, [0.0, 0.0])
+            kept[0], kept[1] = kept[0] + value, kept[1] + units
     optimiser.zero_grad(set_to_none=True)
-    for name, (value, units) in sums.items():
-        kept = progress.since.setdefault(name, [0.0, 0.0])
-        kept[0], kept[1] = kept[0] + value, kept[1] + units
-    progress.step, progress.index = progress.step + 1, progress.index + 1
-    if progress.index >= source.steps(seed, progress.epoch):
-        progress.epoch, progress.index = progress.epoch + 1, 0
 
 
-def accumulate(model: Any, micro: list[Batch], objective: Objective, precision: str) -> dict[str, list[float]]:
+def accumulate(model: Any, micro: list[Batch], objective: Objective, precision: str, team: Team = ALONE) -> dict[str, list[float]]:
     """Gradients of the step's loss, left in `.grad`. Returns (sum, units) by name; `loss` is the step's loss, units 1."""
+    device = next(model.parameters()).device
     whole: dict[str, int] = {}
     for batch in micro:
         for name, count in batch.trained.items():
             whole[name] = whole.get(name, 0) + count
-    sums: dict[str, list[float]] = {"loss": [0.0, 1.0]}
-    for batch in micro:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            terms = objective(model, batch)
+    sums: dict[str, list[Any]] = {"loss": [0.0, 1.0]}
+    for batch in team.share(micro):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            terms = objective(model, batch.to(device))
         assert dict(terms.count) == dict(batch.trained), "the objective trained other units than the source announced"
         loss = torch.stack([total / whole[name] for name, total in terms.sum.items()]).sum()
         loss.backward()
@@ -147,61 +170,59 @@ def accumulate(model: Any, micro: list[Batch], objective: Objective, precision: 
         for name, (value, units) in {**(counted if len(counted) > 1 else {}), **terms.logs}.items():
             kept = sums.setdefault(name, [0.0, 0.0])
             kept[0], kept[1] = kept[0] + value, kept[1] + units
-    return sums
+    team.reduce(model)
+    return team.added(sums)
 
 
-def make_optimiser(model: Any, plan: Plan) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) over what requires a gradient; frozen weights get no state."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
+def _judged(plan: Plan, progress: Progress, loss: float, norm: float, calls: Calls) -> str:
+    """Ask the rules, keep what they found, and raise when they stop training."""
+    found = guarding.judge(plan.rules, loss, norm, progress.norms, progress.skipped)
+    if found.deed == "go":
+        progress.skipped, progress.norms = 0, [*progress.norms, norm][-guarding.RECENT :]
+        if plan.rules.stuck:
+            progress.losses = [*progress.losses, loss][-2 * plan.rules.stuck :]
+            found = guarding.stuck(plan.rules, progress.losses)
+    if found.deed == "go":
+        return "go"
+    incident = {"step": progress.step, "what": found.what, "value": found.value, "usual": found.usual, "did": found.deed}
+    progress.incidents.append(incident)
+    calls.note(incident)
+    if found.deed == "stop":
+        said, _, advice = guarding.told(incident).rpartition("; training stopped there. ")
+        raise SapwoodError(said, advice)
+    progress.skipped += 1
+    return "skip"
 
 
-def factor(plan: Plan, step: int) -> float:
-    """The share of the peak rate for step `step` (from 0): a linear rise, then the schedule down to 0 after the last step."""
-    rise = round(plan.warmup * plan.steps)
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    left = 1 - (step - rise) / max(1, plan.steps - rise)
-    return {"linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left), "constant": 1.0}[plan.schedule]
+def _forward(progress: Progress, source: Source, seed: int) -> None:
+    progress.index += 1
+    if progress.index >= source.steps(seed, progress.epoch):
+        progress.epoch, progress.index = progress.epoch + 1, 0
 
 
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Deterministic algorithms inside; the generators of torch, Python and numpy are put back after."""
-    python, numpy = random.getstate(), np.random.get_state()
-    before, fill = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    with torch.random.fork_rng(devices=[]):
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
-            torch.use_deterministic_algorithms(before)
-            torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
-
-
-def _resume(home: Path, model: Any, optimiser: torch.optim.Optimizer) -> Progress | None:
+def _resume(home: Path, model: Any, optimiser: Any, calls: Calls) -> Progress | None:
     found = checkpoint.newest(home)
     if found is None:
         return None
-    return Progress(**checkpoint.load(found, model, optimiser)["progress"])
+    state, extras = checkpoint.load(found, model, optimiser)
+    for name, extra in calls.extras.items():
+        extra.load({key.removeprefix(f"{name}/"): t for key, t in extras.items() if key.startswith(f"{name}/")})
+    return Progress(**state["progress"])
 
 
-def _save(home: Path, model: Any, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-    folder = checkpoint.save(home, progress.step, model, optimiser, {"progress": vars(progress)})
+def _save(home: Path, model: Any, optimiser: Any, plan: Plan, progress: Progress, calls: Calls) -> None:
+    if calls.team.rank:
+        return
+    extras = {f"{name}/{key}": t for name, extra in calls.extras.items() for key, t in extra.state().items()}
+    folder = checkpoint.save(home, progress.step, model, optimiser, {"progress": vars(progress)}, extras, plan.keep_every)
     if progress.step == 1 and not checkpoint.intact(folder):
         raise SapwoodError("the first checkpoint does not read back as it was written", "check the disk that holds the store")
 
 
 def _save_due(plan: Plan, step: int) -> bool:
-    """After the first step (to learn early that saving works), every `save_every`, and before each evaluation."""
-    return step == 1 or (plan.save_every > 0 and step % plan.save_every == 0) or _evaluation_due(plan, step)
+    """After the first step (to learn early that saving works), every `save_every` and `keep_every`, and before each evaluation."""
+    often = (plan.save_every, plan.keep_every)
+    return step == 1 or any(every and step % every == 0 for every in often) or _evaluation_due(plan, step)
 
 
 def _evaluation_due(plan: Plan, step: int) -> bool:
@@ -223,14 +244,35 @@ def _evaluate_if_due(model: Any, plan: Plan, progress: Progress, home: Path, cal
     if calls.evaluate is None or not progress.step or done or not _evaluation_due(plan, progress.step):
         return
     model.eval()
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        scores = dict(calls.evaluate(model))
-    progress.scores.append({"step": float(progress.step), **scores})
-    calls.log(step=float(progress.step), **{f"dev_{name}": value for name, value in scores.items()})
-    if plan.keep_best and (progress.best is None or scores[plan.keep_best] > progress.best):
-        weights = {name: tensor.detach() for name, tensor in checkpoint.trained(model).items()}
-        checkpoint.write(home / "best", {"weights.safetensors": weights}, {"step": progress.step})
-        progress.best, progress.best_step = scores[plan.keep_best], progress.step
+    with judged(model, calls), torch.random.fork_rng(devices=[]):
+        with torch.inference_mode():
+            scores = dict(calls.evaluate(model))
+        progress.scores.append({"step": float(progress.step), **scores})
+        calls.log(step=float(progress.step), **{f"dev_{name}": value for name, value in scores.items()})
+        if plan.keep_best and (progress.best is None or _rise(plan, scores) > progress.best):
+            weights = {name: tensor.detach() for name, tensor in checkpoint.trained(model).items()}
+            if not calls.team.rank:
+                checkpoint.write(home / "best", {"weights.safetensors": weights}, {"step": progress.step})
+            progress.best, progress.best_step = _rise(plan, scores), progress.step
+
+
+@contextmanager
+def judged(model: Any, calls: Calls) -> Iterator[None]:
+    """Inside, the model has the weights that are evaluated and kept."""
+    with ExitStack() as stack:
+        for extra in calls.extras.values():
+            stack.enter_context(extra.judged(model))
+        yield
+
+
+def _rise(plan: Plan, scores: Scores) -> float:
+    """The score that picks the weights, so that higher is better."""
+    lower = plan.keep_best.startswith("-")
+    return -scores[plan.keep_best[1:]] if lower else scores[plan.keep_best]
+
+
+def _risen(plan: Plan, progress: Progress) -> list[float]:
+    return [_rise(plan, scores) for scores in progress.scores] if plan.keep_best else []
 
 
 def _patience_ended(plan: Plan, progress: Progress) -> bool:
@@ -238,8 +280,14 @@ def _patience_ended(plan: Plan, progress: Progress) -> bool:
     return plan.patience > 0 and progress.best is not None and late >= plan.patience
 
 
-def _take_best(model: Any, plan: Plan, progress: Progress, home: Path) -> None:
-    if progress.best_step and progress.best_step != progress.step:
+def _take_best(model: Any, plan: Plan, progress: Progress, home: Path, calls: Calls) -> None:
+    """Leave the kept weights in the model: the best ones, or what the extras judge by."""
+    if progress.best_step:
         from safetensors.torch import load_file
 
         checkpoint.load_trained(model, load_file(home / "best" / "weights.safetensors"))
+        return
+    with judged(model, calls):
+        kept = {name: tensor.detach().clone() for name, tensor in checkpoint.trained(model).items()} if calls.extras else {}
+    if kept:
+        checkpoint.load_trained(model, kept)

@@ -1,4 +1,4 @@
-"""Finetune: teach a model to classify."""
+"""Finetune: teach a model a task."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from pydantic import Field
 
 from sapwood.artifact import Examples, Model, Report
 from sapwood.errors import InputError
-from sapwood.models.methods import Full, Method
+from sapwood.models.guarding import Rules
+from sapwood.models.methods.catalogue import AnyMethod
+from sapwood.models.methods.full import Full
+from sapwood.models.optimisers import AdamW, Optimiser
+from sapwood.models.regularise import Regularise
+from sapwood.models.schedules import Linear, Schedule
+from sapwood.models.tasks.catalogue import AnyTask
+from sapwood.models.tasks.classification import Classification
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
     from sapwood.models.card import Card
-    from sapwood.models.texts import Ids
-    from sapwood.models.train import Plan, Progress
-
-
-SCORES = ("accuracy", "macro_f1", "log_loss")
+    from sapwood.models.tasks.task import Reader, Row
+    from sapwood.models.train import Calls, Plan, Progress
 
 
 class Rows(NamedTuple):
-    """Encoded texts and their class numbers."""
+    """Examples to learn from, and those that pick the weights kept."""
 
-    ids: list[Ids]
-    labels: Ids
+    train: list[Row]
+    dev: list[Row]
 
 
 class Finetuned(NamedTuple):
@@ -35,6 +39,7 @@ class Finetuned(NamedTuple):
 class Finetune(Stage):
     """Fine-tune a model on labelled examples, and keep the epoch that does best on the development examples."""
 
+    version: ClassVar[int] = 2
     uses_seed: ClassVar[bool] = True
     uses_precision: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
@@ -42,60 +47,69 @@ class Finetune(Stage):
     examples: ClassVar[tuple[dict[str, Json], ...]] = ({"epochs": 1}, {"epochs": 1, "method": {"kind": "lora"}})
 
     name: str = Field("classifier", min_length=1, description="Name of the new model.")
-    method: Method = Field(Full(), description="full trains every weight; lora small additions, for models that know the language already.")
+    task: AnyTask = Field(Classification(), description="What the model learns to answer.")
+    method: AnyMethod = Field(Full(), description="full trains every weight; lora small additions, for models that know the language.")
     epochs: int = Field(4, ge=1, le=1000, description="Passes over the training examples.")
-    lr: float | None = Field(None, gt=0, description="Peak learning rate; by default what suits the method: 3e-4 for full, 1e-3 for lora.")
     batch_size: int = Field(32, ge=1, description="Examples of one step.")
     max_tokens: int = Field(0, ge=0, description="Longest input in tokens; 0 takes the base model's.")
     prefix: str | None = Field(None, description="Put before every text, also when serving; by default the base model's.")
-    warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps in which the rate rises.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decay of matrices.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of the encoder with method full; with lora see method.dropout.")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread over all classes.")
-    patience: int = Field(0, ge=0, description="Stop after that many epochs without a better development macro-F1; 0 never.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of the model with method full; other methods have their own.")
+    optimiser: Optimiser = Field(AdamW(), description="What moves the weights; its lr is by default what suits the method.")
+    schedule: Schedule = Field(Linear(), description="How the learning rate rises and falls.")
+    regularise: Regularise = Field(Regularise(), description="Against over-fitting.")
+    rules: Rules = Field(Rules(), description="What to do when training goes wrong.")
+    patience: int = Field(0, ge=0, description="Stop after that many epochs without a better development score; 0 never.")
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(15 + self.epochs * bytes_in / 30e3, 2_500_000_000, 1_000_000_000)
 
     def run(self, work: Work, model: Model, train: Examples, dev: Examples | None) -> Finetuned:
-        from sapwood.models import architectures, methods, predict, texts
+        from sapwood.models import architectures, predict, texts
         from sapwood.models.card import read_card
+        from sapwood.models.tasks.task import Reader, Setting
 
         predict.use_threads(work.resources.threads)
         precision = predict.resolve(work.resources.precision)
         base, start = work.path(model), read_card(work.path(model))
-        card = self._card(work, start, model.digest, train, precision)
+        rows = Rows(self._rows(work, train, "train"), self._rows(work, dev, "dev") if dev else [])
+        card = self._card(start, model.digest, rows.train, precision)
         tokenizer = texts.load_tokenizer(base)
-        taught = _rows(work, tokenizer, train, card, "train")
-        judged = _rows(work, tokenizer, dev, card, "dev") if dev else None
+        reader = Reader(tokenizer, texts.pad_id(tokenizer), card)
         dropout = self.dropout if isinstance(self.method, Full) else 0.0
-        net = architectures.classifier(base, card.labels, work.seed, precision, dropout)
-        net = methods.apply(self.method, net, precision, work.seed)
-        progress, plan = self._train(work, net, taught, judged, texts.pad_id(tokenizer), precision)
-        data, blocks = _summary(progress, net, len(taught.ids), plan, card)
+        net = self.task.open(base, card, Setting(work.seed, precision, dropout))
+        net = self.method.apply(net, precision, work.seed)
+        progress, plan = self._train(work, net, reader, rows, precision)
+        data, blocks = _summary(progress, net, len(rows.train), plan, card)
         folder = work.new("model")
-        architectures.save_model(folder, methods.finish(self.method, net), base, card)
-        return Finetuned(work.put(Model, folder), _write(work, card, data, blocks))
+        architectures.save_model(folder, self.method.finish(net), base, card)
+        return Finetuned(work.put(Model, folder), self._write(work, card, data, blocks))
 
-    def _card(self, work: Work, start: Card, digest: str, train: Examples, precision: str) -> Card:
-        """The new model's card. A classifier continues with its own labels; others take those of the training examples."""
-        from sapwood.text import rows
+    def _rows(self, work: Work, examples: Examples, port: str) -> list[Row]:
+        from sapwood.text import fields
 
-        found = sorted({str(label) for label in rows.read(work.path(train), ["label"])["label"].to_pylist()})
-        if start.task == "classification" and (strange := sorted(set(found) - set(start.labels))):
+        found: list[Row] = list(fields.records(work.path(examples), self.task.fields()))
+        if not found:
+            raise InputError(f"{port} holds no examples", "see the report of the step that made it")
+        return found
+
+    def _card(self, start: Card, digest: str, rows: list[Row], precision: str) -> Card:
+        """The new model's card. A model of the same task continues with its own labels; others take those of the training examples."""
+        found, answers = self.task.labels(rows), self.task.answers_as or self.task.kind
+        continued = start.task == answers and bool(start.labels)
+        if continued and (strange := sorted(set(found) - set(start.labels))):
             raise InputError(
                 f"train has labels {', '.join(strange)}, which {start.name} does not know ({', '.join(start.labels)})",
                 "start from its base model, or relabel the examples",
             )
-        if len(found) < 2 and start.task != "classification":
+        if answers == "classification" and len(found) < 2 and not continued:
             raise InputError(f"train has {len(found)} label, a classifier needs two or more", "give examples of every class")
         if self.max_tokens > start.max_tokens:
             raise InputError(f"max_tokens {self.max_tokens} is over the model's {start.max_tokens}", f"set {start.max_tokens} or less")
         return start.model_copy(
             update={
                 "name": self.name,
-                "task": "classification",
-                "labels": start.labels if start.task == "classification" else tuple(found),
+                "task": answers,
+                "labels": start.labels if continued else found,
                 "max_tokens": self.max_tokens or start.max_tokens,
                 "prefix": start.prefix if self.prefix is None else self.prefix,
                 "base": digest,
@@ -104,72 +118,62 @@ class Finetune(Stage):
             }
         )
 
-    def _train(self, work: Work, net: Any, taught: Rows, judged: Rows | None, fill: int, precision: str) -> tuple[Progress, Plan]:
+    def _train(self, work: Work, net: Any, reader: Reader, rows: Rows, precision: str) -> tuple[Progress, Plan]:
         from time import perf_counter
 
-        from sapwood.models import costs, objectives, sources, train
+        from sapwood.models import train
 
-        source = sources.LabelledTexts(taught.ids, taught.labels, self.batch_size, fill)
+        source = self.task.source(reader, rows.train, self.batch_size)
         a_pass = source.steps(work.seed, 0)
         plan = train.Plan(
             steps=self.epochs * a_pass,
-            lr=self.lr or self.method.learning_rate,
-            warmup=self.warmup,
-            weight_decay=self.weight_decay,
+            lr=self.optimiser.rate(self.method.learning_rate),
+            optimiser=self.optimiser,
+            schedule=self.schedule,
+            rules=self.rules,
             precision="bf16" if precision == "bf16" else "fp32",
             log_every=max(1, self.epochs * a_pass // 100),
             evaluate_every=a_pass,
-            keep_best="macro_f1" if judged else "",
+            keep_best=self.task.best if rows.dev else "",
             patience=self.patience,
         )
-        tokens = sum(source.lengths)
-        work.say(costs.forecast(net, self.epochs * tokens, self.batch_size * max(source.lengths), precision))
         started = perf_counter()
         with work.progress("fine-tune", plan.steps, "steps") as meter:
-            evaluate = (lambda m: scores(m, judged, fill, precision)) if judged else None
-            calls = train.Calls(work.log, meter.advance, work.stopping, evaluate)
-            objective, home = objectives.classification(self.label_smoothing), work.scratch / "checkpoints"
-            progress = train.train(net, source, objective, plan, work.seed, home, calls)
+            calls = self._calls(work, meter.advance, reader, rows, plan, net)
+            objective = self.task.objective(self.regularise.label_smoothing)
+            progress = train.train(net, source, objective, plan, work.seed, work.scratch / "checkpoints", calls)
         took = perf_counter() - started
-        work.say(f"{len(taught.ids) * progress.step / a_pass / took:,.1f} examples a second with evaluations, {took:.0f} s")
+        work.say(f"{len(rows.train) * progress.step / a_pass / took:,.1f} examples a second with evaluations, {took:.0f} s")
         return progress, plan
 
+    def _calls(self, work: Work, advance: Any, reader: Reader, rows: Rows, plan: Plan, net: Any) -> Calls:
+        from sapwood.models import guarding, train
 
-def scores(net: Any, rows: Rows, fill: int, precision: str) -> dict[str, float]:
-    """Accuracy, macro-F1 and mean log loss of the model on encoded rows."""
-    from sapwood.metrics import classification
-    from sapwood.models.predict import probabilities
+        def evaluate(model: Any) -> dict[str, float]:
+            answers = self.task.answers(model, reader, rows.dev, plan.precision)
+            return self.task.measured(rows.dev, answers, reader.card.labels).values()
 
-    probs = probabilities(net, rows.ids, fill, autocast=precision == "bf16")
-    counted = classification.tally(rows.labels, probs.argmax(1), probs.shape[1])
-    return {
-        "accuracy": float(classification.accuracy(counted)),
-        "macro_f1": float(classification.macro_f1(counted)),
-        "log_loss": float(classification.log_losses(rows.labels, probs.astype("float64")).mean()),
-    }
+        extras = self.method.extras(net, plan.steps)
+        note = lambda incident: work.say(guarding.told(incident))  # noqa: E731
+        return train.Calls(work.log, advance, work.stopping, evaluate if rows.dev else None, note, extras)
 
+    def _write(self, work: Work, card: Card, data: dict[str, Json], blocks: list[Json]) -> Report:
+        from sapwood import report
 
-def _rows(work: Work, tokenizer: Any, examples: Examples, card: Card, port: str) -> Rows:
-    """Encode the examples; a label outside the card's, or no examples at all, is an `InputError`."""
-    import numpy as np
-
-    from sapwood.models import texts
-    from sapwood.text import rows
-
-    table = rows.read(work.path(examples), ["text", "label"])
-    numbers = {label: i for i, label in enumerate(card.labels)}
-    labels = [str(label) for label in table["label"].to_pylist()]
-    if not labels:
-        raise InputError(f"{port} holds no examples", "see the report of the step that made it")
-    if strange := sorted({label for label in labels if label not in numbers}):
-        raise InputError(f"{port} has labels {', '.join(strange)}; the model's are {', '.join(card.labels)}", "relabel the examples")
-    ids = texts.encode(tokenizer, [str(text) for text in table["text"].to_pylist()], card.prefix, card.max_tokens)
-    return Rows(ids, np.asarray([numbers[label] for label in labels], dtype=np.int64))
+        kept = next((s for s in data["dev"] if s["step"] == data["best_step"]), None)
+        name = self.task.best.removeprefix("-")
+        told = f"{name} {kept[name]:.3f} on development examples" if kept else "not measured on development examples"
+        folder = work.new("report")
+        report.write(
+            folder, f"Fine-tuning of {card.name}", f"{data['steps']} steps on {data['examples']:,} examples; {told}.", data, blocks
+        )
+        return work.put(Report, folder)
 
 
 def _summary(progress: Progress, net: Any, examples: int, plan: Plan, card: Card) -> tuple[dict[str, Json], list[Json]]:
     """The report's data and blocks. No speed in it: equal training must give equal bytes."""
     from sapwood import report
+    from sapwood.models import guarding
 
     total = sum(p.numel() for p in net.parameters())
     free = sum(p.numel() for p in net.parameters() if p.requires_grad)
@@ -184,27 +188,22 @@ def _summary(progress: Progress, net: Any, examples: int, plan: Plan, card: Card
         "learning_rate": plan.lr,
         "dev": progress.scores,
         "train": progress.points,
+        "incidents": progress.incidents,
     }
-    columns = ("epoch", "step", "accuracy", "macro-F1", "log loss", "kept")
+    names = [name for name in (progress.scores[0] if progress.scores else {}) if name != "step"]
     cells = [
-        [number, int(s["step"]), *(round(s[name], 4) for name in SCORES), "kept" if s["step"] == progress.best_step else ""]
+        [number, int(s["step"]), *(round(s[name], 4) for name in names), "kept" if s["step"] == progress.best_step else ""]
         for number, s in enumerate(progress.scores, start=1)
     ]
-    curves = {name: [(p["step"], p[name]) for p in progress.points] for name in ("loss", "accuracy")}
+    told = [name for name in (progress.points[0] if progress.points else {}) if name != "step"]
+    curves = {name: [(p["step"], p[name]) for p in progress.points if name in p] for name in told}
     blocks = [
         report.text(f"{free:,} of {total:,} weights were trained on {examples:,} examples in {card.precision}; peak rate {plan.lr:g}."),
         report.lines("Training", "step", "value", curves, "Means between two points, with dropout and smoothing."),
     ]
+    if progress.incidents:
+        blocks.append(report.text(" ".join(guarding.told(incident) for incident in progress.incidents)))
     if cells:
+        columns = ("epoch", "step", *(name.replace("_", " ") for name in names), "kept")
         blocks.append(report.table("Development examples", columns, cells, "They picked the epoch, so they are no test: see evaluate."))
     return data, blocks
-
-
-def _write(work: Work, card: Card, data: dict[str, Json], blocks: list[Json]) -> Report:
-    from sapwood import report
-
-    kept = next((s for s in data["dev"] if s["step"] == data["best_step"]), None)
-    told = f"macro-F1 {kept['macro_f1']:.3f} on development examples" if kept else "not measured on development examples"
-    folder = work.new("report")
-    report.write(folder, f"Fine-tuning of {card.name}", f"{data['steps']} steps on {data['examples']:,} examples; {told}.", data, blocks)
-    return work.put(Report, folder)

@@ -13,7 +13,7 @@ from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
     from sapwood.models.pairs import Corpus
-    from sapwood.models.sources import MaskedPairs, SpecialTokens
+    from sapwood.models.sources.masked import MaskedPairs, SpecialTokens
     from sapwood.models.train import Plan, Progress
 
 HELD_OUT_WINDOWS = 256
@@ -80,7 +80,8 @@ class Pretrain(Stage):
 
     def _sides(self, work: Work, documents: list[Documents | Examples], words: Any) -> Sides:
         """Documents go to a side by the hash of their text, so that a repeated document stays on one."""
-        from sapwood.models import pairs, sources
+        from sapwood.models import pairs
+        from sapwood.models.sources.masked import MaskedPairs
         from sapwood.models.texts import pad_id
 
         taught: list[str] = []
@@ -99,7 +100,7 @@ class Pretrain(Stage):
                 corpora.append(pairs.corpus(words, side, self.max_tokens))
                 meter.advance(1)
         rows = max(1, round(self.batch_tokens / mean_tokens(corpora[0])))
-        return Sides(*(sources.MaskedPairs(corpus, special, rows, self.mask_rate) for corpus in corpora))
+        return Sides(*(MaskedPairs(corpus, special, rows, self.mask_rate) for corpus in corpora))
 
     def _needed(self, work: Work, documents: list[Documents | Examples]) -> float:
         """The share of the documents that training can use, at four characters for each token it will see: reading all of
@@ -113,7 +114,8 @@ class Pretrain(Stage):
     def _train(self, work: Work, net: Any, sides: Sides, precision: str) -> Progress:
         from time import perf_counter
 
-        from sapwood.models import costs, objectives, train
+        from sapwood.models import costs, train
+        from sapwood.models.objectives.masked import masked_lm_and_next_sentence
 
         plan = self._plan(precision)
         work.say(costs.forecast(net, self.steps * self.batch_tokens, self.batch_tokens, precision))
@@ -122,19 +124,21 @@ class Pretrain(Stage):
         with work.progress("pretrain", self.steps, "steps") as meter:
             calls = train.Calls(work.log, meter.advance, work.stopping, lambda m: scores(m, sides.held_out, precision))
             home = work.scratch / "checkpoints"
-            progress = train.train(net, sides.taught, objectives.masked_lm_and_next_sentence, plan, work.seed, home, calls)
+            progress = train.train(net, sides.taught, masked_lm_and_next_sentence, plan, work.seed, home, calls)
         took = perf_counter() - started
         work.say(f"{tokens / took:,.0f} tokens a second with evaluations, {took:.0f} s")
         return progress
 
     def _plan(self, precision: str) -> Plan:
+        from sapwood.models.optimisers import AdamW
+        from sapwood.models.schedules import Linear
         from sapwood.models.train import Plan
 
         return Plan(
             steps=self.steps,
             lr=self.lr,
-            warmup=self.warmup,
-            weight_decay=self.weight_decay,
+            optimiser=AdamW(weight_decay=self.weight_decay),
+            schedule=Linear(warmup=self.warmup),
             precision="bf16" if precision == "bf16" else "fp32",
             log_every=max(1, self.steps // 60),
             save_every=max(50, self.steps // 10),
@@ -153,7 +157,7 @@ def _texts(work: Work, documents: list[Documents | Examples]) -> Iterator[tuple[
 
 
 def _special(words: Any, pad: int) -> SpecialTokens:
-    from sapwood.models.sources import SpecialTokens
+    from sapwood.models.sources.masked import SpecialTokens
 
     def number(*names: str) -> int:
         found = [n for name in names if (n := words.token_to_id(name)) is not None]
@@ -174,7 +178,7 @@ def scores(net: Any, source: MaskedPairs, precision: str) -> dict[str, float]:
     """Held-out losses and accuracies, on the same pairs and masks each time."""
     import torch
 
-    from sapwood.models.objectives import masked_lm_and_next_sentence
+    from sapwood.models.objectives.masked import masked_lm_and_next_sentence
 
     sums: dict[str, list[float]] = {}
     steps = min(source.steps(0, 0), -(-HELD_OUT_WINDOWS // source.rows))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from sapwood.errors import InputError
+from sapwood.text import rows as stored
 
 
 def values(rows: pa.Table | pa.RecordBatch, name: str) -> list[str]:
@@ -57,3 +59,15 @@ def with_meta(rows: pa.Table, added: Sequence[Mapping[str, str]]) -> pa.Table:
         for old, new in zip(column(rows, "meta"), added, strict=True)
     ]
     return replaced(rows, "meta", merged)
+
+
+def records(folder: Path, names: Sequence[str]) -> list[dict[str, str]]:
+    """Every row as a dict of `id` and these fields, whole in memory: for labelled examples, which are few."""
+    wanted = list(dict.fromkeys(["id", *names]))
+    for name in wanted:
+        required(name, stored.schema(folder))
+    found: list[dict[str, str]] = []
+    for batch in stored.batches(folder, columns_for(wanted, stored.schema(folder))):
+        columns = [values(batch, name) for name in wanted]
+        found += [dict(zip(wanted, row, strict=True)) for row in zip(*columns, strict=True)]
+    return found

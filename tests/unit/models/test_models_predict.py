@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from sapwood.errors import InputError
-from sapwood.models import architectures, methods, predict, texts
+from sapwood.models import architectures, predict, texts
 from sapwood.models.card import Card
+from sapwood.models.methods.full import Full
+from sapwood.models.methods.lora import Lora
 from sapwood.testing import tiny
 
 
@@ -55,10 +57,10 @@ def test_a_model_that_does_not_classify_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_lora_trains_little_and_merges_into_a_plain_model(folder: Path, tmp_path: Path, precision: str) -> None:
-    method = methods.Lora(r=2, targets="all")
+    method = Lora(r=2, targets="all")
     net = architectures.classifier(folder, tiny.LABELS, 1, precision, 0.0)
     before = {name: p.clone() for name, p in net.named_parameters()}
-    net = methods.apply(method, net, precision, 1)
+    net = method.apply(net, precision, 1)
     free = {name for name, p in net.named_parameters() if p.requires_grad}
     assert all("lora" in name or "classifier" in name or "pooler" in name for name in free)
     with torch.no_grad():
@@ -68,7 +70,7 @@ def test_lora_trains_little_and_merges_into_a_plain_model(folder: Path, tmp_path
     ids = texts.encode(texts.load_tokenizer(folder), ["I love this lamp", "质量差"])
     net.eval()
     adapted = predict.probabilities(net, ids, 0, autocast=precision == "bf16")
-    plain = methods.finish(method, net)
+    plain = method.finish(net)
     architectures.save_model(tmp_path, plain, folder, Card(task="classification", labels=tiny.LABELS, max_tokens=64))
     merged = predict.load_classifier(tmp_path).predict(["I love this lamp", "质量差"])
     assert np.abs(adapted - merged).max() < (1e-5 if precision == "fp32" else 0.02)
@@ -81,7 +83,7 @@ def test_lora_trains_little_and_merges_into_a_plain_model(folder: Path, tmp_path
 
 
 def test_frozen_embeddings_have_neither_gradient_nor_optimiser_state(folder: Path) -> None:
-    net = methods.apply(methods.Full(embeddings=False), architectures.classifier(folder, tiny.LABELS, 1), "fp32", 1)
+    net = Full(embeddings=False).apply(architectures.classifier(folder, tiny.LABELS, 1), "fp32", 1)
     assert not net.get_input_embeddings().weight.requires_grad
 
 

@@ -11,6 +11,7 @@ from sapwood import report
 from sapwood.artifact import Documents, Examples, Model, Tokenizer
 from sapwood.errors import InputError
 from sapwood.models.card import read_card
+from sapwood.models.optimisers import AdamW
 from sapwood.stages.finetune import Finetune
 from sapwood.stages.pretrain import Pretrain
 from sapwood.store.local import LocalStore
@@ -47,11 +48,13 @@ def test_pretrain_and_finetune_keep_the_contract_of_a_stage(store: LocalStore, t
 def test_finetune_learns_keeps_its_best_epoch_and_a_challenger_continues(store: LocalStore, tmp_path: Path) -> None:
     examples = put_rows(store, tmp_path / "examples", Examples, tiny.tiny_examples())
     start = store.put(Model, tiny.tiny_model(tmp_path / "model", labels=()))
-    tuned = Finetune(epochs=12, lr=3e-3, batch_size=8, dropout=0.0).run(make_work(store, tmp_path / "one"), start, examples, examples)
+    tuned = Finetune(epochs=12, optimiser=AdamW(lr=3e-3), batch_size=8, dropout=0.0).run(
+        make_work(store, tmp_path / "one"), start, examples, examples
+    )
     history = report.read(store.open(tuned.report))["data"]
     best = max(score["macro_f1"] for score in history["dev"])
     assert best > 0.9
-    again = Finetune(epochs=1, lr=1e-9).run(make_work(store, tmp_path / "two"), tuned.model, examples, examples)
+    again = Finetune(epochs=1, optimiser=AdamW(lr=1e-9)).run(make_work(store, tmp_path / "two"), tuned.model, examples, examples)
     assert report.read(store.open(again.report))["data"]["dev"][0]["macro_f1"] == pytest.approx(best)
     assert read_card(store.open(again.model)).base == tuned.model.digest
 

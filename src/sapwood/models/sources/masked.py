@@ -1,72 +1,19 @@
-"""Sources: where the loop's batches come from, addressed by (seed, epoch, index), so that seeking costs nothing."""
+"""Sentence pairs with masked words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Protocol
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from sapwood.models import masking, pairs
-from sapwood.models.objectives import Batch
+from sapwood.models.objectives.terms import Batch
+from sapwood.models.sources.source import by_length
 from sapwood.models.texts import Ids, batches, pad
-
-WINDOW = 32
-"""Steps whose examples are sorted by length together: enough that a batch holds like lengths, few enough to stay random."""
-
-
-class Source(Protocol):
-    """`steps(seed, epoch)` is how many steps an epoch has; `at(seed, epoch, index)` the micro-batches of one of them."""
-
-    def steps(self, seed: int, epoch: int) -> int: ...
-    def at(self, seed: int, epoch: int, index: int) -> list[Batch]: ...
-
-
-def shuffled(count: int, seed: int, epoch: int) -> Ids:
-    """The order of an epoch's examples."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
-
-
-@lru_cache(maxsize=4)
-def _by_length(lengths: tuple[int, ...], rows: int, seed: int, epoch: int) -> list[Ids]:
-    """The rows of each step: shuffled, sorted by length within windows, and the steps shuffled again."""
-    order, sizes = shuffled(len(lengths), seed, epoch), np.asarray(lengths)
-    span = WINDOW * rows
-    windows = [order[i : i + span] for i in range(0, len(order), span)]
-    sorted_ = [w[np.argsort(sizes[w], kind="stable")] for w in windows]
-    steps = [w[i : i + rows] for w in sorted_ for i in range(0, len(w), rows)]
-    return [steps[i] for i in np.random.default_rng([seed, epoch, 1]).permutation(len(steps))]
-
-
-@dataclass(frozen=True)
-class LabelledTexts:
-    """Encoded texts with class numbers. A step has `rows` texts of like length, in micro-batches of `tokens_per_batch` padded tokens."""
-
-    ids: Sequence[Ids]
-    labels: Ids
-    rows: int
-    fill: int = 0
-    tokens_per_batch: int = 8192
-    multiple: int = 8
-
-    def steps(self, seed: int, epoch: int) -> int:
-        return -(-len(self.ids) // self.rows)
-
-    def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
-        chosen = _by_length(self.lengths, self.rows, seed, epoch)[index]
-        return [self._batch(part) for part in batches(self.lengths, self.tokens_per_batch, chosen)]
-
-    @cached_property
-    def lengths(self) -> tuple[int, ...]:
-        return tuple(len(row) for row in self.ids)
-
-    def _batch(self, part: Ids) -> Batch:
-        ids, mask = pad([self.ids[i] for i in part], self.fill, self.multiple)
-        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        return Batch(inputs, {"label": torch.from_numpy(self.labels[part])}, {"class": len(part)})
 
 
 @dataclass(frozen=True)
@@ -84,6 +31,7 @@ class SpecialTokens:
 class MaskedPairs:
     """Next-sentence pairs of a corpus with masked tokens. A step has `rows` pairs of like length."""
 
+    ahead: ClassVar[bool] = True
     corpus: pairs.Corpus
     special: SpecialTokens
     rows: int
@@ -95,7 +43,7 @@ class MaskedPairs:
         return -(-len(self.corpus.windows) // self.rows)
 
     def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
-        chosen = _by_length(self.lengths, self.rows, seed, epoch)[index]
+        chosen = by_length(self.lengths, self.rows, seed, epoch)[index]
         made = [self.example(seed, epoch, int(i)) for i in chosen]
         return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch)]
 

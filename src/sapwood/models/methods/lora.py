@@ -1,13 +1,13 @@
-"""Methods: which weights train. A tagged block (`kind`) wraps a model before training and unwraps it after, so that what is
-saved is always a plain model. Loads no torch until used, because stages carry these blocks as fields."""
+"""Low-rank additions, and bf16 copies of what stays frozen."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sapwood.errors import InputError
+from sapwood.models.methods.method import HEADS, Method, has_module
 
 ATTENTION = {
     "bert": ("query", "value"),
@@ -17,23 +17,11 @@ ATTENTION = {
     "distilbert": ("q_lin", "v_lin"),
     "modernbert": ("Wqkv",),
 }
-HEADS = ("classifier", "pooler", "pre_classifier", "score", "head")
 
 
-class Full(BaseModel):
-    """Train every weight."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    learning_rate: ClassVar[float] = 3e-4
-
-    kind: Literal["full"] = "full"
-    embeddings: bool = Field(True, description="Train the word embeddings too; without, a large vocabulary costs nothing.")
-
-
-class Lora(BaseModel):
+class Lora(Method):
     """Train low-rank additions to the linear layers (Hu et al. 2021), and pooler and classifier in full."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     learning_rate: ClassVar[float] = 1e-3
 
     kind: Literal["lora"] = "lora"
@@ -43,31 +31,19 @@ class Lora(BaseModel):
     targets: Literal["attention", "all"] = Field("attention", description="attention: queries and values; all: every linear layer.")
     top_layers: int = Field(0, ge=0, description="Adapt only that many layers nearest the output; 0 adapts all.")
 
+    def apply(self, model: Any, precision: str, seed: int) -> Any:
+        """With bf16, frozen weights are held in bf16; `finish` puts their fp32 values back."""
+        from sapwood.models.architectures import seeded
 
-Method = Annotated[Full | Lora, Field(discriminator="kind")]
+        with seeded(seed):
+            adapted = _lora(self, model)
+        if precision == "bf16":
+            hold(adapted)
+        return adapted
 
-
-def apply(method: Full | Lora, model: Any, precision: str, seed: int) -> Any:
-    """The model to train, with `requires_grad` where the method trains; new weights are f(seed). With bf16, frozen weights under
-    LoRA are held in bf16; `finish` puts their fp32 values back."""
-    from sapwood.models.architectures import seeded
-
-    if isinstance(method, Full):
-        model.get_input_embeddings().weight.requires_grad_(method.embeddings)
-        return model
-    with seeded(seed):
-        adapted = _lora(method, model)
-    if precision == "bf16":
-        _hold(adapted)
-    return adapted
-
-
-def finish(method: Full | Lora, model: Any) -> Any:
-    """The plain fp32 model again, with additions merged into the weights they were for."""
-    if isinstance(method, Lora):
-        _release(model)
-        model = model.merge_and_unload()
-    return model.float()
+    def finish(self, model: Any) -> Any:
+        release(model)
+        return model.merge_and_unload().float()
 
 
 def _lora(method: Lora, model: Any) -> Any:
@@ -80,7 +56,7 @@ def _lora(method: Lora, model: Any) -> Any:
         lora_dropout=method.dropout,
         target_modules=_targets(method, model),
         layers_to_transform=list(range(max(0, layers - method.top_layers), layers)) if method.top_layers else None,
-        modules_to_save=[name for name in HEADS if _has(model, name)],
+        modules_to_save=[name for name in HEADS if has_module(model, name)],
         bias="none",
     )
     return get_peft_model(model, config)
@@ -100,12 +76,7 @@ def _targets(method: Lora, model: Any) -> list[str]:
     return sorted(name for name in inside if name.rsplit(".", 1)[-1] in known)
 
 
-def _has(model: Any, name: str) -> bool:
-    """Whether a module of that name has weights."""
-    return any(path.rsplit(".", 1)[-1] == name and any(True for _ in module.parameters()) for path, module in model.named_modules())
-
-
-def _hold(model: Any) -> None:
+def hold(model: Any) -> None:
     """Keep each frozen weight's fp32 values aside and compute with bf16 ones, so that whole layers run without a cast."""
     import torch
 
@@ -119,7 +90,7 @@ def _hold(model: Any) -> None:
             module.cast_input_dtype_enabled = False  # PEFT would lift each input to fp32, only for autocast to lower it again
 
 
-def _release(model: Any) -> None:
+def release(model: Any) -> None:
     for module in model.modules():
         for name, tensor in module.__dict__.pop("sapwood_fp32", {}).items():
             getattr(module, name).data = tensor
