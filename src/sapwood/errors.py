@@ -5,7 +5,8 @@
     ├── InputError               4   a source, file or request cannot be read as what it claims to be
     ├── StoreError               5   the store cannot do what was asked
     │   ├── NotFound             5   no such artifact, run, model version or response
-    │   └── Corrupt              5   stored bytes do not match their digest
+    │   ├── Corrupt              5   stored bytes do not match their digest
+    │   └── Busy                 5   another process is working on the same step
     ├── Refused                  6   a gate, parity check or signature says no
     ├── ResourceError            7   disk full, too little memory, port in use
     ├── NetworkError             8   a registry or hub cannot be reached
@@ -74,6 +75,10 @@ class NotFound(StoreError):
 
 
 class Corrupt(StoreError):
+    pass
+
+
+class Busy(StoreError):
     pass
 
 

@@ -1,7 +1,7 @@
 """Names to classes, loaded when asked for. Built-ins stand in the same tables that entry points extend.
 
 A recipe resolves registered names only, never dotted paths. Other distributions register through the entry-point
-groups `sapwood.stages`, `sapwood.actions`, `sapwood.sources`, `sapwood.maskers` and `sapwood.label_functions`; a name that is taken twice is an error. The tables cannot
+groups `sapwood.stages`, `sapwood.actions`, `sapwood.sources`, `sapwood.maskers`, `sapwood.label_functions`, `sapwood.rewards` and `sapwood.trackers`; a name that is taken twice is an error. The tables cannot
 change at run time. Only names stand here, so this module lies low in the house: any room may look up what it extends.
 """
 
@@ -27,6 +27,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             {
                 "collect": "sapwood.stages.collect:Collect",
                 "label": "sapwood.stages.label:Label",
+                "pair": "sapwood.stages.pair:PairTexts",
+                "swap": "sapwood.stages.swap:Swap",
+                "contrast": "sapwood.stages.contrast:Contrast",
+                "candidates": "sapwood.stages.candidates:Candidates",
                 "measure": "sapwood.stages.measure:Measure",
                 "clean": "sapwood.stages.clean:Clean",
                 "dedup": "sapwood.stages.dedup:Dedup",
@@ -36,16 +40,25 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "decontaminate": "sapwood.stages.decontaminate:Decontaminate",
                 "augment": "sapwood.stages.augment:Augment",
                 "weak_label": "sapwood.stages.weak_label:WeakLabel",
+                "distant": "sapwood.stages.distant:Distant",
                 "label_errors": "sapwood.stages.label_errors:LabelErrors",
                 "tokenize": "sapwood.stages.tokenize:Tokenize",
                 "extend": "sapwood.stages.extend:Extend",
                 "pack": "sapwood.stages.pack:Pack",
                 "pretrain": "sapwood.stages.pretrain:Pretrain",
+                "adapt": "sapwood.stages.adapt:Adapt",
                 "base": "sapwood.stages.base:Base",
                 "finetune": "sapwood.stages.finetune:Finetune",
+                "ensemble": "sapwood.stages.ensemble:Ensemble",
+                "distil": "sapwood.stages.distil:Distil",
+                "ask": "sapwood.stages.ask:Ask",
+                "self_label": "sapwood.stages.self_label:SelfLabel",
+                "prefer": "sapwood.stages.prefer:Prefer",
+                "reinforce": "sapwood.stages.reinforce:Reinforce",
                 "baselines": "sapwood.stages.baselines:Baselines",
                 "select": "sapwood.stages.select:Select",
                 "evaluate": "sapwood.stages.evaluate:Evaluate",
+                "score": "sapwood.stages.score:Score",
                 "compress": "sapwood.stages.compress:Compress",
                 "parity": "sapwood.stages.parity:ParityStage",
                 "gate": "sapwood.stages.gate:Gate",
@@ -59,7 +72,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "jsonl": "sapwood.text.sources.tables:Jsonl",
                 "json": "sapwood.text.sources.tables:JsonFile",
                 "sqlite": "sapwood.text.sources.tables:Sqlite",
+                "wordnet": "sapwood.text.sources.wordnet:Wordnet",
                 "files": "sapwood.text.sources.files:Files",
+                "elements": "sapwood.text.sources.elements:Elements",
+                "conversations": "sapwood.text.sources.conversations:Conversations",
                 "parquet": "sapwood.text.sources.parquet:Parquet",
                 "huggingface": "sapwood.text.sources.huggingface:HuggingFace",
                 "warc": "sapwood.text.sources.warc:Warc",
@@ -74,11 +90,26 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "words": "sapwood.text.pii.contract:Words",
             }
         ),
+        "rewards": MappingProxyType(
+            {
+                "length": "sapwood.models.rewards.reward:Length",
+                "words": "sapwood.models.rewards.reward:Words",
+                "json": "sapwood.models.rewards.reward:Json",
+                "chrf": "sapwood.models.rewards.reward:Chrf",
+            }
+        ),
         "label_functions": MappingProxyType(
             {
                 "keywords": "sapwood.text.labelling.functions:Keywords",
                 "lexicon": "sapwood.text.labelling.functions:Lexicon",
                 "pattern": "sapwood.text.labelling.functions:Pattern",
+            }
+        ),
+        "trackers": MappingProxyType(
+            {
+                "tensorboard": "sapwood.runs.trackers.tensorboard:TensorBoard",
+                "mlflow": "sapwood.runs.trackers.mlflow:MLflow",
+                "wandb": "sapwood.runs.trackers.wandb:WandB",
             }
         ),
         "actions": MappingProxyType(
@@ -98,7 +129,9 @@ BASES: Mapping[str, str] = MappingProxyType(
         "actions": "sapwood.stage:Action",
         "sources": "sapwood.text.sources.source:Source",
         "maskers": "sapwood.text.pii.contract:Masker",
+        "rewards": "sapwood.models.rewards.reward:Reward",
         "label_functions": "sapwood.text.labelling.functions:LabelFunction",
+        "trackers": "sapwood.runs.trackers.tracker:Tracker",
     }
 )
 """The class that every class of a group is one of."""

@@ -1,7 +1,7 @@
 """What a stage reports: numbers for programs, blocks for people. Pure data; pages are drawn from it elsewhere.
 
 A report payload is `report.json`: {"title", "summary", "data", "blocks"}. `data` is what programs read.
-Block types: text, table, lines (curves), bars, matrix (confusion), samples (rows of text with a reason).
+Block types: text, table, lines (curves), parallel (coordinates), bars, matrix (confusion), samples (rows of text with a reason).
 """
 
 from __future__ import annotations
@@ -24,9 +24,27 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], not
     return {"type": "table", "title": title, "columns": list(columns), "rows": [list(r) for r in rows], "note": note}
 
 
-def lines(title: str, x: str, y: str, series: Mapping[str, Sequence[tuple[float, float]]], note: str = "") -> Block:
-    """Curves: each series a list of (x, y)."""
-    return {"type": "lines", "title": title, "x": x, "y": y, "series": {k: [list(p) for p in v] for k, v in series.items()}, "note": note}
+Points = Mapping[str, Sequence[tuple[float, float]]]
+
+
+def lines(title: str, x: str, y: str, series: Points, note: str = "", marks: Block | None = None) -> Block:
+    """Curves: each series a list of (x, y). `marks` adds what `marked` gives."""
+    return {"type": "lines", "title": title, "x": x, "y": y, "series": _listed(series), "note": note, **(marks or {})}
+
+
+def marked(points: Points | None = None, hollow: Points | None = None, log: str = "") -> Block:
+    """For `lines`: single measurements as dots, filled or hollow, in the colour of the series of the same name; `log` is "", x, y or xy."""
+    return {"points": _listed(points or {}), "hollow": _listed(hollow or {}), "log": log}
+
+
+def _listed(series: Points) -> dict[str, list[list[float]]]:
+    return {name: [list(point) for point in points] for name, points in series.items()}
+
+
+def parallel(title: str, axes: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], note: str = "") -> Block:
+    """Parallel coordinates. An axis is {"name", "ticks": [(place, label)]}, a row {"places": one a axis or None, "rank": best, top or other};
+    a place is from 0 (bottom) to 1."""
+    return {"type": "parallel", "title": title, "axes": [dict(a) for a in axes], "rows": [dict(r) for r in rows], "note": note}
 
 
 def bars(title: str, rows: Sequence[tuple[str, float, float | None, float | None]], unit: str = "", note: str = "") -> Block:

@@ -73,6 +73,10 @@ class Stage(BaseModel):
         """Sources only: about how many bytes there are to read outside of the store."""
         return 0
 
+    def notes(self) -> list[str]:
+        """What `sapwood plan` says of it: values that were derived, and from what, one sentence each."""
+        return []
+
     def estimate(self, bytes_in: int) -> Estimate:
         """Rough cost for that many input bytes, with those that a source reads."""
         return Estimate(1 + bytes_in / 20e6, 200_000_000 + 3 * bytes_in, bytes_in)
@@ -171,6 +175,7 @@ class Resources(BaseModel):
 
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 takes OMP_NUM_THREADS, or every core.")
     workers: int = Field(0, ge=0, description="Processes for text work; 0 takes every core.")
+    processes: int = Field(1, ge=1, description="Processes that share one training step; the threads are shared out among them.")
     precision: str = Field("auto", pattern="^(auto|fp32|bf16)$", description="auto is bf16 where this CPU is fast in it.")
 
 

@@ -9,7 +9,7 @@ import pytest
 from sapwood.cli import reference
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ["cli.md", "errors.md", "samples.md", "settings.md", "stages.md"]
+PAGES = ["cli.md", "errors.md", "samples.md", "settings.md", "stages.md", "support.md"]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ stages:
     sources: [{kind: csv, name: texts, path: texts.csv, label_column: label}]
   named: {stage: label, documents: texts}
   words: {stage: tokenize, documents: [named.examples], vocab_size: 300}
-  pretrain: {documents: [named.examples], tokenizer: words, layers: 1, width: 32, heads: 2, steps: 24, batch_tokens: 64, max_tokens: 32, held_out: 0.1}
+  pretrain: {documents: [named.examples], tokenizer: words, architecture: {kind: bert, layers: 1, width: 32, heads: 2}, steps: 24, batch_tokens: 64, max_tokens: 32, held_out: 0.1}
   taught: {stage: finetune, model: pretrain, train: named.examples, dev: named.examples, epochs: 2, max_tokens: 32}
 """
 

@@ -21,6 +21,7 @@ VARIABLES = {
     "OMP_WAIT_POLICY": ("`passive`", "How threads wait for each other; `active` is some 8 % faster on a machine with nothing else to do."),
     "OMP_NUM_THREADS": ("every core", "Threads where a recipe's `resources.threads` is 0."),
     "SAPWOOD_STORE": ("the nearest `.sapwood` from here up", "The store's folder, where `--store` is not given."),
+    "SAPWOOD_TRACKERS": ("none", "Trackers that a run tells its metrics, apart by spaces, where `--tracker` is not given."),
     "SAPWOOD_CACHE": ("`.cache/sapwood` in the home folder", "Where fetched samples are kept."),
 }
 """Environment variables: name -> (default, what it does)."""
@@ -224,7 +225,33 @@ def render_settings() -> str:
     )
 
 
-PAGES = {"cli.md": render_cli, "errors.md": render_errors, "samples.md": render_samples, "settings.md": render_settings}
+def render_support() -> str:
+    """The page of what trains what: every task and method on every architecture, with the reason where it is refused."""
+    from sapwood.models import support
+    from sapwood.models.methods.catalogue import AnyMethod
+    from sapwood.models.tasks.catalogue import AnyTask
+
+    cells = {cell[:3]: cell.refusal for cell in support.cells()}
+    reasons = {why: number for number, why in enumerate(dict.fromkeys(why for why in cells.values() if why), start=1)}
+    parts = ["# What trains what", NOTE, SUPPORT]
+    for method in support.kinds(AnyMethod):
+        told = lambda task, kind, by=method: f"no ({reasons[why]})" if (why := cells[task, by, kind]) else "yes"  # noqa: E731
+        rows = [[f"`{task}`", *(told(task, kind) for kind in support.ARCHITECTURES)] for task in support.kinds(AnyTask)]
+        parts += [f"## `{method}`", _table(["task", *support.ARCHITECTURES], rows)]
+    return "\n\n".join([*parts, "## Why not", "\n".join(f"{number}. {why}" for why, number in reasons.items())]) + "\n"
+
+
+SUPPORT = """Each cell that says yes is trained for two steps by a test, stored, opened again, and answers as before. A cell that says no is
+refused before training, with the reason below. Other Hugging Face architectures work where transformers has the head and the method
+finds its layers; they are not in the table because no test trains them."""
+
+PAGES = {
+    "cli.md": render_cli,
+    "errors.md": render_errors,
+    "samples.md": render_samples,
+    "settings.md": render_settings,
+    "support.md": render_support,
+}
 
 
 def write(folder: Path) -> list[Path]:

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from sapwood.errors import InputError
+from sapwood.models import additions, committee
 from sapwood.models.card import Card, write_card
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
 def bert(vocab: int, layers: int, width: int, heads: int, max_tokens: int, dropout: float = 0.1, pad: int = 0) -> Any:
@@ -55,8 +56,12 @@ def pretraining_model(config: Any, seed: int, precision: str = "fp32") -> Any:
 def classifier(folder: Path, labels: Sequence[str], seed: int, precision: str = "fp32", dropout: float | None = None) -> Any:
     """The model of a folder with a classification head for `labels`; a new head is f(seed). Weights in fp32.
 
-    Where the stored model already classifies into this many labels its head continues.
+    Where the stored model already classifies into this many labels its head continues. Of an ensemble, all members.
     """
+    return committee.opened(folder, lambda one: _classifier(one, labels, seed, precision, dropout))
+
+
+def _classifier(folder: Path, labels: Sequence[str], seed: int, precision: str, dropout: float | None) -> Any:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config = AutoConfig.from_pretrained(folder)
@@ -68,14 +73,27 @@ def classifier(folder: Path, labels: Sequence[str], seed: int, precision: str = 
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     options = {"config": config, "dtype": torch.float32, "attn_implementation": attention(precision)}
     with seeded(seed), quiet():
-        return AutoModelForSequenceClassification.from_pretrained(folder, **options)
+        return additions.opened(folder, AutoModelForSequenceClassification.from_pretrained(folder, **options))
+
+
+def model_type(folder: Path) -> str:
+    """transformers' name of the architecture of a model that is to be trained; `InputError` where it is none that can be."""
+    from transformers import AutoConfig
+
+    committee.refuse_training(folder)
+    additions.refuse_training(folder)
+    return str(AutoConfig.from_pretrained(folder).model_type)
 
 
 def save_model(folder: Path, model: Any, tokenizer_folder: Path, card: Card) -> None:
-    """Write the Hugging Face files, the tokenizer's files and the card. Weights are stored in fp32."""
+    """Write the Hugging Face files, the tokenizer's files and the card, and what hangs on the model beside them. Weights are stored in
+    fp32. The model loses its addition."""
     model.config.name_or_path = ""
+    beside = additions.detach(model)
     with quiet():
         model.float().save_pretrained(folder)
+    if beside is not None:
+        additions.save(folder, beside)
     for name in TOKENIZER_FILES:
         if folder != tokenizer_folder and (tokenizer_folder / name).is_file():
             shutil.copyfile(tokenizer_folder / name, folder / name)

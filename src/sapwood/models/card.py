@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from sapwood.artifact import file_sha256
 from sapwood.errors import InputError
@@ -14,7 +14,7 @@ from sapwood.errors import InputError
 FILE = "sapwood.json"
 Task = Literal[
     "encoder", "masked-lm", "causal-lm", "span-corruption", "classification", "multilabel", "regression", "tokens", "relations", "spans",
-    "sequence", "chat", "embedding", "ranking", "reward",
+    "sequence", "chat", "embedding", "ranking", "prompt", "reward",
 ]  # fmt: skip
 
 
@@ -29,6 +29,9 @@ class Card(BaseModel):
     base: str = Field("", description="Digest, sample or hub name of the model it grew from.")
     method: str = Field("", description="How it was trained.")
     tokenizer: str = Field("", description="sha256 of the tokenizer.json beside it, filled in when the card is written.")
+    asks: dict[str, JsonValue] = Field(
+        {}, description="The task as a block, so that the model can be scored and served without saying it again."
+    )
     precision: str = Field("fp32", description="Arithmetic of its training; weights are always stored in fp32.")
 
 
@@ -46,5 +49,6 @@ def write_card(folder: Path, card: Card) -> None:
     """Sorted keys and a fixed layout: equal cards are equal bytes. A folder with a tokenizer gets its digest into the card."""
     words = folder / "tokenizer.json"
     stated = {"tokenizer": file_sha256(words)} if words.is_file() else {}
-    body = json.dumps(card.model_dump(mode="json") | stated, ensure_ascii=False, indent=1, sort_keys=True)
+    said = {name: value for name, value in card.model_dump(mode="json").items() if name != "asks" or value}
+    body = json.dumps(said | stated, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / FILE).write_text(body + "\n", encoding="utf-8")

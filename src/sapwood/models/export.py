@@ -113,10 +113,14 @@ def open_classifier(folder: Path) -> Any:
     import torch
     from transformers import AutoModelForSequenceClassification
 
+    from sapwood.models import additions, committee
+
+    def one(part: Path) -> Any:
+        options = {"dtype": torch.float32, "attn_implementation": "sdpa", "local_files_only": True}
+        return additions.opened(part, AutoModelForSequenceClassification.from_pretrained(part, **options))
+
     with quiet():
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
-        )
+        model = committee.opened(folder, one)
     return model.eval().requires_grad_(False)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sapwood.errors import InputError
-from sapwood.models.architectures import quiet, save_model
+from sapwood.models.architectures import model_type, quiet, save_model
 from sapwood.models.card import Card
 
 
@@ -54,6 +54,7 @@ def opened(folder: Path) -> Any:
     """The model with its heads, of the class that its configuration names; only classes of transformers, in fp32."""
     import transformers
 
+    model_type(folder)  # refuses what cannot be trained further
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     name = (getattr(config, "architectures", None) or [""])[0]
     kind = getattr(transformers, name, None) if name else transformers.AutoModel

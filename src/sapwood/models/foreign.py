@@ -10,22 +10,35 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from sapwood.errors import InputError
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 SOURCES_OF_A_TOKENIZER = ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "added_tokens.json")
 PATTERNS = ("config.json", "*.safetensors", "model.safetensors.index.json", *TOKENIZER_FILES, *SOURCES_OF_A_TOKENIZER, "README.md")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
 WEIGHTS = "model.safetensors"
 
 
+Kind = Literal["encoder", "masked-lm", "causal-lm", "span-corruption", "classification"]
+HEADS: dict[str, Kind] = {
+    "ForSequenceClassification": "classification",
+    "ForMaskedLM": "masked-lm",
+    "ForPreTraining": "masked-lm",
+    "ForCausalLM": "causal-lm",
+    "LMHeadModel": "causal-lm",
+    "ForConditionalGeneration": "span-corruption",
+}
+"""What a class of transformers answers, by the end of its name. An encoder-decoder from outside may have learnt more than to fill spans."""
+
+
 class Taken(NamedTuple):
     """What came in. `labels` is empty unless the model classifies; `max_tokens` counts special tokens."""
 
-    task: Literal["encoder", "masked-lm", "classification"]
+    task: Kind
     labels: tuple[str, ...]
     max_tokens: int
     licence: str
@@ -66,17 +79,14 @@ def take_in(source: Path, folder: Path) -> Taken:
 
 
 def parameters(folder: Path) -> int:
-    """Weights in the folder's safetensors file, read from its header."""
+    """Weights in the folder's safetensors files, those of members and additions too, read from their headers."""
     from safetensors import safe_open
 
-    with safe_open(str(folder / WEIGHTS), "np") as stored:
-        shapes = [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118 - not a mapping
     total = 0
-    for shape in shapes:
-        size = 1
-        for length in shape:
-            size *= length
-        total += size
+    for path in folder.rglob("*.safetensors"):
+        with safe_open(str(path), "np") as stored:
+            for name in stored.keys():  # noqa: SIM118 - not a mapping
+                total += prod(stored.get_slice(name).get_shape())
     return total
 
 
@@ -141,11 +151,9 @@ def _built_tokenizer(source: Path, folder: Path) -> None:
         raise InputError(f"{source}: there is no tokenizer.json, and it has no fast form", "choose another base")
 
 
-def _task(config: Any) -> Literal["encoder", "masked-lm", "classification"]:
-    kind = (getattr(config, "architectures", None) or [""])[0]
-    if kind.endswith("ForSequenceClassification"):
-        return "classification"
-    return "masked-lm" if kind.endswith(("ForMaskedLM", "ForPreTraining")) else "encoder"
+def _task(config: Any) -> Kind:
+    name = (getattr(config, "architectures", None) or [""])[0]
+    return next((kind for end, kind in HEADS.items() if name.endswith(end)), "encoder")
 
 
 def _max_tokens(config: Any, folder: Path) -> int:

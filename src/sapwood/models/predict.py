@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from sapwood.errors import InputError
-from sapwood.models import texts
+from sapwood.models import additions, committee, texts
 from sapwood.models.card import Card, read_card
 
 Advance = Callable[[float], None] | None
@@ -56,7 +56,9 @@ def load_classifier(folder: Path, precision: str = "fp32", threads: int = 0) -> 
     use_threads(threads)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     with quiet():
-        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()
+        model = committee.opened(
+            folder, lambda one: additions.opened(one, AutoModelForSequenceClassification.from_pretrained(one, dtype=dtype))
+        ).eval()
     return Classifier(model, texts.load_tokenizer(folder), card, precision)
 
 

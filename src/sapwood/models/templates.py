@@ -20,6 +20,8 @@ import numpy as np
 
 KEPT: dict[str, Template] = {}
 MOST = 4
+TOLD = ("config.json", "adapter.json")
+"""Files that tell a graph's form: of the model, or of each member of an ensemble, and of what hangs on them."""
 PREFIX = "model."
 
 
@@ -33,8 +35,8 @@ class Template:
 
 def key(folder: Path, max_tokens: int) -> str:
     """What decides the graph apart from the weights."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return json.dumps([config, max_tokens], sort_keys=True)
+    told = [json.loads(path.read_text(encoding="utf-8")) for name in TOLD for path in sorted(folder.rglob(name))]
+    return json.dumps([told, max_tokens], sort_keys=True)
 
 
 def keep(name: str, proto: Any, parameters: Mapping[str, np.ndarray]) -> None:

@@ -18,14 +18,16 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from sapwood.errors import Interrupted, SapwoodError
-from sapwood.models import checkpoint, guarding, optimisers, schedules
+from sapwood.errors import InputError, Interrupted, SapwoodError
+from sapwood.models import allocation, checkpoint, guarding, optimisers, schedules
 from sapwood.models.ahead import Ahead
 from sapwood.models.exact import deterministic, seed_all
 from sapwood.models.guarding import Rules
+from sapwood.models.looking import look
 from sapwood.models.objectives.terms import Batch, Objective
-from sapwood.models.processes import ALONE, Team
+from sapwood.models.processes import ALONE, Team, present
 from sapwood.models.sources.source import Source
+from sapwood.models.stream import narrow
 
 Scores = Mapping[str, float]
 
@@ -69,7 +71,8 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 @dataclass(frozen=True)
 class Calls:
-    """What the loop calls: `log(step=, loss=, ...)`, `advance(steps)`, `stopping()`, `evaluate(model) -> scores`, `note(incident)`."""
+    """What the loop calls: `log(step=, loss=, ...)`, `advance(steps)`, `stopping()`, `evaluate(model) -> scores`, `note(incident)`,
+    `say(line)`."""
 
     log: Callable[..., None] = _nothing
     advance: Callable[[float], None] = _nothing
@@ -77,7 +80,8 @@ class Calls:
     evaluate: Callable[[Any], Scores] | None = None
     note: Callable[[dict[str, Any]], None] = _nothing
     extras: Mapping[str, Extra] = field(default_factory=dict)
-    team: Team = ALONE
+    team: Team = field(default_factory=present)
+    say: Callable[[str], None] = _nothing
 
 
 @dataclass
@@ -101,13 +105,17 @@ class Progress:
     """Steps left out in a row."""
 
 
-def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: int, home: Path, calls: Calls = Calls()) -> Progress:
+def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: int, home: Path, calls: Calls | None = None) -> Progress:
     """Train in place and return the history. `home` keeps the checkpoints; a newest one there is continued.
 
     Raises `Interrupted` after saving when `calls.stopping()`, `SapwoodError` naming the step when the rules stop training.
     """
+    calls = calls or Calls()
+    look(model, source, seed)
+    if calls.team.size > 1 and not source.ahead:
+        raise InputError("this training makes its batches with the model as it is now, in one process", "run it with processes: 1")
     optimiser = optimisers.make(plan.optimiser, model, plan.lr)
-    with deterministic(), Ahead(source, seed) as batches:
+    with deterministic(), allocation.kept(), narrow(model, plan.precision), Ahead(source, seed) as batches:
         progress = _resume(home, model, optimiser, calls)
         if progress is None:
             seed_all(seed)
@@ -116,17 +124,19 @@ def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: in
         _evaluate_if_due(model, plan, progress, home, calls)
         while progress.step < plan.steps and not _patience_ended(plan, progress):
             micro = batches.take(progress.epoch, progress.index)
+            calls.team.reseed(seed, progress.step)
             one_step(model, micro, objective, plan, optimiser, progress, calls)
             _forward(progress, source, seed)
             _log_if_due(plan, progress, calls)
             calls.advance(1)
-            stopping = calls.stopping()
+            stopping = calls.team.agreed(calls.stopping())
             if stopping or _save_due(plan, progress.step):
                 _save(home, model, optimiser, plan, progress, calls)
             if stopping:
                 raise Interrupted(f"stopped and saved after step {progress.step} of {plan.steps}", "run the same command again to continue")
             _evaluate_if_due(model, plan, progress, home, calls)
         _take_best(model, plan, progress, home, calls)
+        calls.say(f"{batches.waited:.1f} s of training waited for batches")
     return progress
 
 
@@ -212,11 +222,13 @@ def _resume(home: Path, model: Any, optimiser: Any, calls: Calls) -> Progress | 
 
 def _save(home: Path, model: Any, optimiser: Any, plan: Plan, progress: Progress, calls: Calls) -> None:
     if calls.team.rank:
+        calls.team.wait()
         return
     extras = {f"{name}/{key}": t for name, extra in calls.extras.items() for key, t in extra.state().items()}
     folder = checkpoint.save(home, progress.step, model, optimiser, {"progress": vars(progress)}, extras, plan.keep_every)
     if progress.step == 1 and not checkpoint.intact(folder):
         raise SapwoodError("the first checkpoint does not read back as it was written", "check the disk that holds the store")
+    calls.team.wait()
 
 
 def _save_due(plan: Plan, step: int) -> bool:
@@ -285,6 +297,7 @@ def _take_best(model: Any, plan: Plan, progress: Progress, home: Path, calls: Ca
     if progress.best_step:
         from safetensors.torch import load_file
 
+        calls.team.wait()
         checkpoint.load_trained(model, load_file(home / "best" / "weights.safetensors"))
         return
     with judged(model, calls):

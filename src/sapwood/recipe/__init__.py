@@ -309,7 +309,7 @@ def _written(source: _Source, path: tuple[str, ...], loc: tuple[str, ...]) -> tu
     kept: tuple[str, ...] = ()
     for part in loc[:-1]:
         kept = (*kept, part) if (*path, *kept, part) in source.lines else kept
-    return (*kept, loc[-1])
+    return (*kept, *loc[-1:])  # a fault of the whole block has no place inside it
 
 
 def _refs(source: _Source, path: tuple[str, ...], raw: Any, port: Port) -> tuple[Ref, ...]:

@@ -17,15 +17,18 @@ from typing import Any
 
 from sapwood import recipe as recipes
 from sapwood.artifact import Artifact
-from sapwood.errors import Interrupted, Problem, RecipeError, ResourceError, SapwoodError
+from sapwood.errors import Busy, Interrupted, Problem, RecipeError, ResourceError, SapwoodError
 from sapwood.recipe import Recipe, Ref, Step
+from sapwood.runs import members, settle
 from sapwood.runs import plan as plans
-from sapwood.runs import settle
 from sapwood.runs.keys import step_key
 from sapwood.runs.machine import environment
 from sapwood.runs.world import World
 from sapwood.stage import Action, Event, Monitor, Port, Resources, Result, Stage, Work, inputs, outputs
 from sapwood.store.local import LocalStore
+
+WAIT_S = 0.5
+"""Between two looks at a step that another process is working on."""
 
 
 @dataclass
@@ -53,6 +56,8 @@ class _Context:
     outcome: Outcome
     depth: int
     save: Callable[[], object]
+    patient: bool = False
+    """Wait for a step that another process is working on, and reuse what it made; else that is an error."""
 
 
 def begin(recipe: Recipe, store: LocalStore, given: Mapping[str, Artifact]) -> str:
@@ -64,14 +69,25 @@ def begin(recipe: Recipe, store: LocalStore, given: Mapping[str, Artifact]) -> s
     return run
 
 
-def execute(recipe: Recipe, store: LocalStore, monitor: Monitor, given: Mapping[str, Artifact] | None = None, run: str = "") -> Outcome:
-    """Run the recipe. Raises the first step's error after recording the run as failed (or interrupted)."""
+def execute(
+    recipe: Recipe,
+    store: LocalStore,
+    monitor: Monitor,
+    given: Mapping[str, Artifact] | None = None,
+    run: str = "",
+    patient: bool = False,
+) -> Outcome:
+    """Run the recipe. Raises the first step's error after recording the run as failed (or interrupted).
+
+    `patient` waits for a step that another process is working on; without it that is `Busy`.
+    """
     given = dict(given or {})
     run = run or begin(recipe, store, given)
     resources = settle.resources(recipe, store)
     outcome = Outcome(run)
     began = time.monotonic()
-    context = _Context(recipe, store, monitor, resources, outcome, 0, lambda: store.records.update_run(run, steps=outcome.steps))
+    save = lambda: store.records.update_run(run, steps=outcome.steps)  # noqa: E731
+    context = _Context(recipe, store, monitor, resources, outcome, 0, save, patient)
     with _recorded(store, run, outcome, began):
         _run_steps(context, given)
     outcome.seconds = time.monotonic() - began
@@ -171,12 +187,15 @@ def _stage(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact
     known = context.store.result(key)
     if known:
         return known, "reused"
-    _emit(context, step, "running")
+    with _blamed(context, step, key):
+        scratch = _scratch(context, step, key)
+    if isinstance(scratch, Result):
+        return scratch, "reused"
+    _emit(context, step, "running", key=key)
     began = time.monotonic()
-    with _blamed(context, step):
-        scratch = context.store.scratch(key)
+    with _blamed(context, step, key):
         work = Work(context.store, scratch, context.recipe.workspace, step.name, step.seed, context.resources, context.monitor)
-        returned = params.run(work, **_arguments(step, arguments))  # type: ignore[attr-defined]
+        returned = _returned(context, step, work, arguments)
     made = _named_outputs(step, returned)
     result = Result(
         key=key,
@@ -194,6 +213,36 @@ def _stage(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact
     context.store.record(result)
     shutil.rmtree(work.scratch, ignore_errors=True)
     return result, "done"
+
+
+def _returned(context: _Context, step: Step, work: Work, arguments: Mapping[str, tuple[Artifact, ...]]) -> Any:
+    """What the stage made: here, or in several processes where it trains and the recipe asks for them."""
+    assert isinstance(step.params, Stage)
+    if context.resources.processes > 1 and step.params.resumes:
+        return members.run(step.registered, step.params, work, context.store, arguments)
+    return step.params.run(work, **_arguments(step, arguments))  # type: ignore[attr-defined]
+
+
+def _scratch(context: _Context, step: Step, key: str) -> Path | Result:
+    """The step's own folder; or the result of another process that was working on it, when this run waits for such."""
+    began = 0.0
+    while True:
+        try:
+            folder = context.store.scratch(key)
+        except Busy:
+            if not context.patient:
+                raise
+        else:
+            known = context.store.result(key) if began else None
+            if known:
+                shutil.rmtree(folder, ignore_errors=True)
+            return known or folder
+        if not began:
+            began = time.monotonic()
+            _emit(context, step, "waits", note="another process is working on it")
+        if context.monitor.stopping():
+            raise Interrupted("stopped while another process was working on it", "run the same command again to continue")
+        time.sleep(WAIT_S)
 
 
 def _act(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact, ...]], after: str) -> str:
@@ -217,7 +266,7 @@ def _act(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact, 
             context.monitor,
             lambda file, given: nested(context, step.name, file, given),
         )
-        with _blamed(context, step):
+        with _blamed(context, step, key):
             known = params.run(world, **_arguments(step, arguments))  # type: ignore[attr-defined]
         seconds = time.monotonic() - began
         records.record_action(key, step.registered, step.name, context.outcome.run, known)
@@ -229,16 +278,16 @@ def _act(context: _Context, step: Step, arguments: Mapping[str, tuple[Artifact, 
 
 
 @contextmanager
-def _blamed(context: _Context, step: Step) -> Iterator[None]:
+def _blamed(context: _Context, step: Step, key: str) -> Iterator[None]:
     """Name the step in an error; turn a full disk and exhausted memory into errors a person can act on."""
     try:
         yield
     except SapwoodError as error:
-        _failed(context, step, error)
+        _failed(context, step, key, error)
         error.what = f"{step.name}: {error.what}"
         raise
     except OSError as error:
-        _failed(context, step, error)
+        _failed(context, step, key, error)
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
             raise ResourceError(
                 f"{step.name}: the disk is full ({error.filename or context.store.root})",
@@ -246,17 +295,18 @@ def _blamed(context: _Context, step: Step) -> Iterator[None]:
             ) from None
         raise
     except MemoryError as error:
-        _failed(context, step, error)
+        _failed(context, step, key, error)
         raise ResourceError(f"{step.name}: out of memory", "close programs, or lower the step's batch size") from None
     except BaseException as error:
-        _failed(context, step, error)
+        _failed(context, step, key, error)
         raise
 
 
-def _failed(context: _Context, step: Step, error: BaseException) -> None:
+def _failed(context: _Context, step: Step, key: str, error: BaseException) -> None:
     state = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
     detail = "".join(traceback.format_exception(error))[-4000:] if not isinstance(error, SapwoodError) else str(error)
-    context.outcome.steps.append({"step": step.name, "name": step.registered, "action": step.is_action, "state": state, "error": detail})
+    failed = {"step": step.name, "name": step.registered, "action": step.is_action, "state": state, "key": key, "error": detail}
+    context.outcome.steps.append(failed)
     _emit(context, step, state, note=str(error).splitlines()[0][:60] if str(error) else type(error).__name__)
 
 

@@ -6,10 +6,12 @@ Every monitor also keeps the run's events in `events.jsonl`, one JSON object a l
 from __future__ import annotations
 
 import json
+import math
+import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,6 +19,7 @@ from typing import Any, TextIO
 from sapwood.stage import Event, Meter
 
 PLAIN_EVERY_S = 10.0
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 class StopFlag:
@@ -87,6 +90,7 @@ class _PlainMeter:
 
     def __init__(self, label: str, total: float, unit: str, out: TextIO) -> None:
         self.label, self.total, self.unit, self.out = label, total, unit, out
+        self.loss = ""
         self.done, self.began, self.last = 0.0, time.monotonic(), time.monotonic()
 
     def advance(self, amount: float = 1) -> None:
@@ -97,10 +101,14 @@ class _PlainMeter:
             rate = self.done / (now - self.began)
             left = max(0.0, (self.total - self.done) / rate)
             print(
-                f"    {self.label}: {self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate:,.0f}/s, {left:.0f} s left",
+                f"    {self.label}: {self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate:,.0f}/s, {left:.0f} s left{self.loss}",
                 file=self.out,
                 flush=True,
             )
+
+    def curve(self, losses: Sequence[float]) -> None:
+        """The loss at the end of the next line."""
+        self.loss = f", loss {losses[-1]:.3f}"
 
 
 class TerminalMonitor(QuietMonitor):
@@ -111,7 +119,9 @@ class TerminalMonitor(QuietMonitor):
         from rich.console import Console
 
         self.console = Console(file=sys.stderr, highlight=False)
-        self.depth = 0
+        self.losses: dict[str, list[float]] = {}
+        """Logged losses by step: the curve beside the bar."""
+        self.bar: _BarMeter | _PlainMeter | None = None
 
     def emit(self, event: Event) -> None:
         super().emit(event)
@@ -121,6 +131,11 @@ class TerminalMonitor(QuietMonitor):
             from rich.markup import escape
 
             self.console.print(f"    [dim]{escape(event.data['text'])}[/dim]")
+        elif event.type == "metric" and "loss" in event.data:
+            points = self.losses.setdefault(event.step, [])
+            points.append(float(event.data["loss"]))
+            if self.bar:
+                self.bar.curve(points)
 
     def _step(self, name: str, data: dict[str, Any]) -> None:
         state = data["state"]
@@ -134,7 +149,9 @@ class TerminalMonitor(QuietMonitor):
     @contextmanager
     def meter(self, label: str, total: float, unit: str) -> Iterator[Meter]:
         if not self.console.is_terminal:
-            yield _PlainMeter(label, total, unit, sys.stderr)
+            self.bar = _PlainMeter(label, total, unit, sys.stderr)
+            yield self.bar
+            self.bar = None
             return
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -144,10 +161,13 @@ class TerminalMonitor(QuietMonitor):
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[curve]}"),
         ]
         with Progress(*columns, console=self.console, transient=True, refresh_per_second=4) as progress:
-            task = progress.add_task(label, total=total, rate="")
-            yield _BarMeter(progress, task, unit)
+            task = progress.add_task(label, total=total, rate="", curve="")
+            self.bar = _BarMeter(progress, task, unit)
+            yield self.bar
+            self.bar = None
 
 
 class _BarMeter:
@@ -158,3 +178,18 @@ class _BarMeter:
         self.done += amount
         rate = self.done / max(1e-6, time.monotonic() - self.began)
         self.progress.update(self.task, advance=amount, rate=f"{rate:,.0f} {self.unit}/s")
+
+    def curve(self, losses: Sequence[float]) -> None:
+        """The losses so far, drawn beside the bar."""
+        self.progress.update(self.task, curve=f"[dim]loss[/dim] {sparkline(losses)} {losses[-1]:.3f}")
+
+
+def sparkline(values: Sequence[float], width: int = 12) -> str:
+    """A curve in one line of `width` characters or fewer: the lowest value is the lowest block. Each block is a mean of as many values."""
+    kept = [value for value in values if math.isfinite(value)]
+    if not kept:
+        return ""
+    each = max(1, math.ceil(len(kept) / width))
+    means = [statistics.fmean(kept[place : place + each]) for place in range(0, len(kept), each)]
+    low, span = min(means), (max(means) - min(means)) or 1.0
+    return "".join(BLOCKS[min(len(BLOCKS) - 1, int((mean - low) / span * len(BLOCKS)))] for mean in means)

@@ -144,9 +144,19 @@ def _is_number(value: Any) -> bool:
 
 
 def _lines(block: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    names = list(block["series"])
+    marks = {key: block[key] for key in ("points", "hollow", "log") if key in block}
+    names = list(dict.fromkeys([*block["series"], *marks.get("points", {}), *marks.get("hollow", {})]))
     legend = [{"name": _cell(name), "colour": i % charts.COLOURS + 1, "dashed": i >= charts.COLOURS} for i, name in enumerate(names)]
-    return {**block, "legend": legend, "svg": charts.curves(block["x"], block["y"], block["series"], prefix)}
+    return {**block, "legend": legend, "svg": charts.curves(block["x"], block["y"], block["series"], prefix, marks or None)}
+
+
+def _parallel(block: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Shown as a figure, as curves are."""
+    ranks = [("best", "the best", 2), ("top", "the best quarter", 1)]
+    legend = [
+        {"name": name, "colour": colour, "dashed": False} for rank, name, colour in ranks if any(r["rank"] == rank for r in block["rows"])
+    ]
+    return {**block, "type": "lines", "legend": legend, "svg": charts.coordinates(block["axes"], block["rows"], prefix)}
 
 
 def _bars(block: Mapping[str, Any], _: str) -> dict[str, Any]:
@@ -201,7 +211,7 @@ def _sample(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"text": text[:LONGEST_SAMPLE], "rest": max(rest, 0), "reason": str(row.get("reason", "")), "facts": facts}
 
 
-_PREPARE = {"text": _text, "table": _table, "lines": _lines, "bars": _bars, "matrix": _matrix, "samples": _samples}
+_PREPARE = {"text": _text, "table": _table, "lines": _lines, "parallel": _parallel, "bars": _bars, "matrix": _matrix, "samples": _samples}
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

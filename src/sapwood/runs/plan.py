@@ -35,6 +35,11 @@ class Planned:
     estimate: Estimate
     basis: str
 
+    @property
+    def notes(self) -> list[str]:
+        """What the stage says of values that it derives."""
+        return self.step.params.notes() if isinstance(self.step.params, Stage) else []
+
 
 @dataclass(frozen=True)
 class Plan:

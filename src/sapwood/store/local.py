@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sapwood.artifact import KINDS, Artifact, Entry
-from sapwood.errors import InputError, NotFound, StoreError
+from sapwood.errors import Busy, InputError, NotFound
 from sapwood.stage import Result, Signature
 from sapwood.store import audit, blobs, keys, leases, manifests, sweep, views
 from sapwood.store.layout import Layout, checked_name, disk_faults, remove_tree
@@ -153,7 +153,7 @@ class LocalStore:
         with disk_faults(self.root):
             if not leases.hold(folder):
                 holder = note.read_text() if note.exists() else "unknown"
-                raise StoreError(
+                raise Busy(
                     f"another run (process {holder}) is working on this step", "wait until it is done and run again: then it is reused"
                 )
             note.write_text(str(os.getpid()))

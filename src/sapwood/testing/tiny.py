@@ -71,6 +71,18 @@ def _example(language: int, number: int, thing: tuple[str, str], praised: bool) 
     return {**row, "label": LABELS[praised]}
 
 
+def tiny_dialogues() -> list[dict[str, Any]]:
+    """48 dialogues of three turns over 24 contexts, half Chinese, as rows: the first line is 1 where the last turn praises, 0 where it blames."""
+    found = []
+    for number, thing in enumerate(THINGS):
+        for language, code in enumerate(("en", "zh")):
+            context = [OPENINGS[number % 3][language].format(thing[language]), ENDINGS[number % 2][language]]
+            for verdict, replies in (("1", PRAISE), ("0", BLAME)):
+                text = "\n".join([verdict, *context, replies[number % 3][language]])
+                found.append(rows.document("shop", f"{code}/{number}/{verdict}", text, language=code, license="CC0-1.0"))
+    return found
+
+
 def tiny_tokenizer(folder: Path) -> Path:
     """Write a WordPiece tokenizer of the tiny corpus (lower-cased words and single characters); returns `folder`."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -115,4 +127,49 @@ def tiny_model(folder: Path, labels: Sequence[str] = LABELS, seed: int = 1) -> P
             model = BertForSequenceClassification(config)
     card = Card(name="tiny", task="classification" if labels else "masked-lm", labels=tuple(labels), max_tokens=64, base="", method="none")
     architectures.save_model(folder, model, folder, card)
+    return folder
+
+
+def tiny_writer(folder: Path, kind: str = "t5", seed: int = 1) -> Path:
+    """Write an untrained model that writes (`t5`, `llama`, `gpt2` or `qwen2`; 2 layers x 32, 128 tokens) with its tokenizer and card; returns
+    `folder`. It begins texts with [CLS] and ends them with [SEP]."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    from sapwood.models import architectures, texts
+    from sapwood.models.card import Card
+
+    tiny_tokenizer(folder)
+    both = kind == "t5"
+    shape: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    shape |= {"num_key_value_heads": 1, "max_position_embeddings": 128, "attention_dropout": 0.0}
+    if both:
+        shape = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0, "dropout_rate": 0.0}
+    if kind == "gpt2":
+        shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    vocab = texts.load_tokenizer(folder).get_vocab_size()
+    config = AutoConfig.for_model(kind, vocab_size=vocab, pad_token_id=0, bos_token_id=2, eos_token_id=3, **shape)
+    with architectures.seeded(seed):
+        model = (AutoModelForSeq2SeqLM if both else AutoModelForCausalLM).from_config(config)
+    task = "span-corruption" if both else "causal-lm"
+    architectures.save_model(folder, model, folder, Card(name=f"tiny-{kind}", task=task, max_tokens=128, base="", method="none"))
+    return folder
+
+
+def tiny_base(folder: Path, kind: str) -> Path:
+    """Write an untrained model without a head of its own (`bert`, `albert`, `llama`, `gpt2` or `t5`) to fine-tune; returns `folder`."""
+    if kind == "bert":
+        return tiny_model(folder, ())
+    if kind != "albert":
+        return tiny_writer(folder, kind)
+    from transformers import AlbertConfig, AlbertForMaskedLM
+
+    from sapwood.models import architectures, texts
+    from sapwood.models.card import Card
+
+    tiny_tokenizer(folder)
+    shape: dict[str, Any] = {"embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape |= {"intermediate_size": 64, "max_position_embeddings": 64, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    with architectures.seeded(1):
+        model = AlbertForMaskedLM(AlbertConfig(vocab_size=texts.load_tokenizer(folder).get_vocab_size(), pad_token_id=0, **shape))
+    architectures.save_model(folder, model, folder, Card(name="tiny-albert", task="masked-lm", max_tokens=64, base="", method="none"))
     return folder

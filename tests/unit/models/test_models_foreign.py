@@ -78,3 +78,19 @@ def test_an_unknown_architecture_is_an_input_error(source: Path, target: Path) -
 
 def test_a_folder_that_is_not_there_is_told_before_running(tmp_path: Path) -> None:
     assert foreign.refusals(tmp_path / "nowhere") == [f"{tmp_path / 'nowhere'}: there is no such folder"]
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("LlamaForCausalLM", "causal-lm"),
+        ("GPT2LMHeadModel", "causal-lm"),
+        ("T5ForConditionalGeneration", "span-corruption"),
+        ("BertForPreTraining", "masked-lm"),
+        ("BertModel", "encoder"),
+    ],
+)
+def test_what_a_folder_answers_is_told_by_the_name_of_its_class(name: str, task: str) -> None:
+    from transformers import BertConfig
+
+    assert foreign._task(BertConfig(architectures=[name])) == task

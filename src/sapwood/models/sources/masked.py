@@ -38,6 +38,8 @@ class MaskedPairs:
     rate: float = 0.15
     tokens_per_batch: int = 8192
     multiple: int = 8
+    order: bool = False
+    """Sentence order: B changes places with A, not with another document's; the term is then `sop`, not `nsp`."""
 
     def steps(self, seed: int, epoch: int) -> int:
         return -(-len(self.corpus.windows) // self.rows)
@@ -56,11 +58,12 @@ class MaskedPairs:
     def example(self, seed: int, epoch: int, number: int) -> tuple[Ids, Ids, Ids, Ids, int]:
         """(corrupted ids, segments, masked positions, true ids there, 0 if B follows A else 1) of [CLS] A [SEP] B [SEP]."""
         chance = masking.generator(seed, epoch, number)
-        a, b, follows = pairs.pair(self.corpus, number, chance)
+        a, b, follows, joins = pairs.pair(self.corpus, number, chance, self.order)
         s = self.special
         ids = np.concatenate([[s.cls], a, [s.sep], b, [s.sep]])
         segments = np.repeat([0, 1], [len(a) + 2, len(b) + 1])
-        corrupted, chosen = masking.mask(ids, np.isin(ids, (s.cls, s.sep)), self.rate, s.mask, s.vocab, chance)
+        joined = None if self.corpus.joins is None else np.insert(joins, [0, len(a), len(joins)], False)
+        corrupted, chosen = masking.mask(ids, np.isin(ids, (s.cls, s.sep)), self.rate, s.mask, s.vocab, chance, joined)
         return corrupted, segments, chosen, ids[chosen], int(not follows)
 
     def _batch(self, made: Sequence[tuple[Ids, Ids, Ids, Ids, int]]) -> Batch:
@@ -73,5 +76,5 @@ class MaskedPairs:
         return Batch(
             {k: torch.from_numpy(v) for k, v in inputs.items()},
             {k: torch.from_numpy(v) for k, v in targets.items()},
-            {"mlm": len(tokens), "nsp": len(follows)},
+            {"mlm": len(tokens), "sop" if self.order else "nsp": len(follows)},
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from sapwood.errors import InputError
-from sapwood.models.tasks.task import Advance, Answers, Reader, Row, Setting, Task
+from sapwood.models.tasks.task import Advance, Answers, Reader, Row, Setting, Task, Told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ class Classification(Task):
     def source(self, reader: Reader, rows: Sequence[Row], batch: int) -> Source:
         from sapwood.models.sources.labelled import LabelledTexts
 
-        return LabelledTexts(_encoded(reader, rows), numbers(reader.card.labels, [row[self.label] for row in rows]), batch, reader.pad)
+        return LabelledTexts(encoded(reader, rows), numbers(reader.card.labels, [row[self.label] for row in rows]), batch, reader.pad)
 
     def objective(self, smoothing: float = 0.0) -> Objective:
         from sapwood.models.objectives.classes import classification
@@ -51,7 +51,7 @@ class Classification(Task):
     def answers(self, model: Any, reader: Reader, rows: Sequence[Row], precision: str, advance: Advance = None) -> Answers:
         from sapwood.models.predict import probabilities
 
-        return probabilities(model, _encoded(reader, rows), reader.pad, autocast=precision == "bf16", advance=advance)
+        return probabilities(model, encoded(reader, rows), reader.pad, autocast=precision == "bf16", advance=advance)
 
     def measured(self, rows: Sequence[Row], answers: Answers, labels: Sequence[str]) -> Measured:
         import numpy as np
@@ -59,6 +59,9 @@ class Classification(Task):
         from sapwood.metrics import classes
 
         return classes.single(numbers(labels, [row[self.label] for row in rows]), np.asarray(answers, dtype=np.float64))
+
+    def told(self, row: Row, answer: Any, labels: Sequence[str]) -> Told:
+        return Told(row["text"], row[self.label], labels[int(answer.argmax())])
 
 
 def numbers(labels: Sequence[str], given: Sequence[str]) -> Any:
@@ -71,7 +74,8 @@ def numbers(labels: Sequence[str], given: Sequence[str]) -> Any:
     return np.asarray([known[label] for label in given], dtype=np.int64)
 
 
-def _encoded(reader: Reader, rows: Sequence[Row]) -> list[Any]:
+def encoded(reader: Reader, rows: Sequence[Row]) -> list[Any]:
+    """The ids of each row's text, as training, evaluation and serving read it."""
     from sapwood.models import texts
 
     return texts.encode(reader.tokenizer, [row["text"] for row in rows], reader.card.prefix, reader.card.max_tokens)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,11 +34,13 @@ Advance = Callable[[float], None] | None
 
 
 class Reader(NamedTuple):
-    """How a model reads: its tokenizer, the id that fills a batch, and its card (labels, longest input, prefix)."""
+    """How a model reads: its tokenizer, the id that fills a batch, its card (labels, longest input, prefix), and the model's folder, where
+    tasks that write find the chat template and the ids that end an answer."""
 
     tokenizer: Any
     pad: int
     card: Card
+    folder: Path | None = None
 
 
 class Setting(NamedTuple):
@@ -47,6 +49,14 @@ class Setting(NamedTuple):
     seed: int
     precision: str
     dropout: float | None = None
+
+
+class Told(NamedTuple):
+    """One row for a person: what was read, what is right, and what was answered."""
+
+    text: str
+    truth: str
+    said: str
 
 
 class Task(BaseModel):
@@ -68,6 +78,10 @@ class Task(BaseModel):
         """The classes that the rows name, sorted; empty where the task has none."""
         return ()
 
+    def settled(self, rows: Sequence[Row], start: Card) -> Self:
+        """The block with what it takes from the training rows, or from the model that is continued, filled in: the card keeps it."""
+        return self
+
     @abstractmethod
     def open(self, folder: Path, card: Card, setting: Setting) -> Any:
         """The model of a folder with the head that the task needs; a new head is f(seed). Weights in fp32."""
@@ -80,6 +94,11 @@ class Task(BaseModel):
     def objective(self, smoothing: float = 0.0) -> Objective:
         """What a batch teaches. `smoothing`: label smoothing, where there are classes or tokens to smooth over."""
 
+    def keep(self, base: Path, folder: Path) -> None:
+        """Put into the new model's `folder` what the task needs beside the weights, such as a chat template; `base` is the folder that it
+        was opened from."""
+        return
+
     @abstractmethod
     def answers(self, model: Any, reader: Reader, rows: Sequence[Row], precision: str, advance: Advance = None) -> Answers:
         """One answer a row, in order, whatever the batches. `advance(rows)` is called as they come."""
@@ -87,3 +106,7 @@ class Task(BaseModel):
     @abstractmethod
     def measured(self, rows: Sequence[Row], answers: Answers, labels: Sequence[str]) -> Measured:
         """Answers against what the rows say. Needs no torch. `labels` are the card's."""
+
+    def told(self, row: Row, answer: Any, labels: Sequence[str]) -> Told:
+        """A row and its answer for people to read. A task whose answers are not plain text says them in its own way."""
+        return Told(row.get("text", ""), row.get(list(self.fields())[-1], ""), str(answer))

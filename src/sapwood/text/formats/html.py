@@ -88,6 +88,30 @@ def read(markup: str) -> Page:
     return Page(title, language, _lines(tree.body.text()), canonical)
 
 
+NAMED = (
+    "h1[id], h2[id], h3[id], h4[id], h5[id], h6[id], p[id], li[id], td[id], th[id], dt[id], dd[id], caption[id], blockquote[id], pre[id]"
+)
+
+
+def elements(markup: str) -> tuple[str, list[tuple[str, str]]]:
+    """The language that the page declares, and (id, text) of each heading, paragraph, item and cell that has an id, in their order; of those
+    inside one another the innermost. Text is one line, and never empty. An id may come twice. Raises `InputError` as `read` does."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    markup = MARKS.sub(" ", markup)
+    if markup.count("<") > WORTH_COUNTING:
+        _check_depth(markup)
+    tree = LexborHTMLParser(markup)
+    language = _language(tree)
+    if tree.body is None:
+        return language, []
+    _prune(tree)
+    _mark(tree)
+    innermost = [node for node in tree.css(NAMED) if not any(one.mem_id != node.mem_id for one in node.css(NAMED))]
+    found = [(str(node.attributes["id"] or ""), " ".join(_lines(node.text()).split())) for node in innermost]
+    return language, [(name, text) for name, text in found if name and text]
+
+
 def declared_charset(body: bytes) -> str:
     """The encoding that the head of the page claims, or "". Many pages claim a wrong one."""
     found = CHARSET.search(body[:4096])

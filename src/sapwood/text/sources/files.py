@@ -79,7 +79,7 @@ class Files(Located):
             if self.sample:
                 _check_sample(self)
                 return []
-            found = entries(self, _root(self, workspace)).members
+            found = entries(self, root_of(self, workspace)).members
             absent = missing({format_of(one.inside) for one in found}, {one.inside for one in found})
         except SapwoodError as fault:
             return [f"{fault.what}; {fault.next_step}" if fault.next_step else fault.what]
@@ -89,7 +89,7 @@ class Files(Located):
         if self.sample:
             return samples.fingerprint(self.sample)
         hasher = hashlib.sha256()
-        found = entries(self, _root(self, workspace))
+        found = entries(self, root_of(self, workspace))
         for one in found.members:
             hasher.update(f"{one.inside}\0{one.why or _digest(one.file)}\0".encode())
         for reason, number in found.others.items():  # the report counts them
@@ -99,10 +99,10 @@ class Files(Located):
     def size(self, workspace: Path) -> int:
         if self.sample:
             return sample_entry(self.sample).bytes
-        return sum(one.file.stat().st_size for one in entries(self, _root(self, workspace)).members if not one.why)
+        return sum(one.file.stat().st_size for one in entries(self, root_of(self, workspace)).members if not one.why)
 
     def rows(self, reading: Reading) -> Iterator[Row]:
-        found, others = entries(self, _root(self, reading.workspace, reading.say))
+        found, others = entries(self, root_of(self, reading.workspace, reading.say))
         if absent := missing({format_of(one.inside) for one in found}, {one.inside for one in found}):
             raise absent
         if not reading.start:  # else the journal has them, before the first item
@@ -180,7 +180,7 @@ def _bounded(endings: Counter[str]) -> dict[str, int]:
     return dict(sorted(told.items()))
 
 
-def _root(source: Files, workspace: Path, say: Say = lambda _: None) -> Path:
+def root_of(source: Files, workspace: Path, say: Say = lambda _: None) -> Path:
     """The file or folder to read. A sample is fetched first."""
     if not source.sample:
         return place(source, workspace, folder=(workspace / source.path).is_dir())

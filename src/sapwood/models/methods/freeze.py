@@ -1,0 +1,35 @@
+"""Partial freezing: train the layers nearest the output."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from sapwood.models.methods.method import Method, heads_only
+
+
+class Freeze(Method):
+    """Train the top layers and the heads, and leave word embeddings and lower layers as they are."""
+
+    learning_rate: ClassVar[float] = 3e-4
+
+    kind: Literal["freeze"] = "freeze"
+    top_layers: int = Field(2, ge=0, description="Layers nearest the output that train; 0 trains the heads only.")
+
+    def refusal(self, task: str, model_type: str) -> str:
+        if model_type == "albert" and self.top_layers:
+            return "the layers of albert share one set of weights, so the upper ones cannot train alone; set top_layers to 0, or use lora"
+        return ""
+
+    def apply(self, model: Any, precision: str, seed: int) -> Any:
+        from sapwood.models.methods.layers import towers
+
+        heads_only(model)
+        for tower in towers(model):
+            for layer in tower[len(tower) - min(self.top_layers, len(tower)) :]:
+                layer.requires_grad_(True)
+        return model
+
+    def finish(self, model: Any) -> Any:
+        return model.requires_grad_(True).float()

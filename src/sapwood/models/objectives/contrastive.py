@@ -1,0 +1,60 @@
+"""Contrastive learning: a query must be nearer to its own text than to the other texts of the step (InfoNCE, van den Oord et al. 2018).
+
+The negatives are the texts of the whole step, so the number of pairs of a step is part of what is taught. Where a step does not fit
+into memory, texts are encoded in parts, without keeping what their gradients need, and encoded again on the way back
+(gradient caching, Gao et al. 2021): the same loss and gradient for one more forward pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from sapwood.models import texts, vectors
+from sapwood.models.objectives.terms import Batch, Objective, Terms, right
+
+TOGETHER = 2048
+"""Padded tokens of texts of like length that are encoded at once."""
+FAR = -1e4
+"""Score of a text that is no fair negative: its share in the softmax is 0."""
+
+
+def in_parts(model: Any, ids: Tensor, mask: Tensor, tokens: int) -> Tensor:
+    """The vectors of texts padded on the right, texts of like length together, so that short ones are not padded to the longest. Where all
+    of them are more than `tokens` padded tokens, of each part only the vectors are kept until the way back."""
+    lengths = mask.sum(1).cpu().numpy()
+    parts = texts.batches(lengths, min(tokens, TOGETHER))
+    whole = sum(len(part) * int(lengths[part[-1]]) for part in parts) <= tokens
+    found = []
+    for part in parts:
+        rows, width = torch.from_numpy(part).to(ids.device), int(lengths[part[-1]])
+        given = (model, ids[rows, :width], mask[rows, :width])
+        found.append(vectors.encoded(*given) if whole else checkpoint(vectors.encoded, *given, use_reentrant=False))
+    order = np.empty(len(ids), dtype=np.int64)
+    order[np.concatenate(parts)] = np.arange(len(ids))
+    return torch.cat(found)[torch.from_numpy(order).to(ids.device)]
+
+
+def in_batch(temperature: float, tokens: int) -> Objective:
+    """How vectors are pooled stands in the model's configuration. Texts of more than `tokens` padded tokens are encoded in parts.
+
+    inputs: `input_ids` and `attention_mask` of q queries, then of d >= q texts, the first q being the queries' own. targets: `unfair`
+    (q, d), true where a text must not count as wrong, because it is right as well.
+    """
+
+    def objective(model: Any, batch: Batch) -> Terms:
+        unfair = batch.targets["unfair"]
+        found = in_parts(model, batch.inputs["input_ids"], batch.inputs["attention_mask"], tokens)
+        queries, documents = found[: len(unfair)], found[len(unfair) :]
+        with torch.autocast(found.device.type, enabled=False):
+            scores = (queries @ documents.T / temperature).masked_fill(unfair, FAR)
+        truth = torch.arange(len(queries), device=scores.device)
+        loss = F.cross_entropy(scores, truth, reduction="sum")
+        return Terms({"pairs": loss}, {"pairs": len(queries)}, {"in_batch_accuracy": right(scores, truth)})
+
+    return objective

@@ -1,0 +1,1 @@
+"""Studies: what runs recipes many times."""
