@@ -22,7 +22,7 @@ stages:
   clean: {documents: measure}
   mask: {documents: clean.kept}
   dedup: {documents: mask}
-  split: {documents: dedup.kept, ratios: {train: 0.98, dev: 0.01, test: 0.01}}
+  split: {documents: dedup.kept, ratios: {train: 0.99, dev: 0.005, test: 0.005}}
   decontaminate: {documents: split.train, against: [split.dev, split.test]}
   tokenize: {documents: [decontaminate.kept], vocab_size: 2000, max_chars: 200000}
   pack: {documents: decontaminate.kept, tokenizer: tokenize}
