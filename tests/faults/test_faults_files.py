@@ -278,7 +278,6 @@ def test_links_that_circle_or_leave_are_recorded(tmp_path, inbox):
 @pytest.mark.parametrize(
     ("kind", "body", "words"),
     [
-        ("jsonl", b'{"text": "a"}\n{"text": ' + b"[" * 2_000_000, "line 2 is no JSON"),
         ("json", b"[" * 2_000_000, "is no JSON"),
         ("jsonl", b'{"text": "' + b"x" * (60 << 20), "line 1 is longer than"),
         ("csv", b'text\n"' + b"x" * (60 << 20), "line 2 is longer than"),
@@ -288,6 +287,24 @@ def test_links_that_circle_or_leave_are_recorded(tmp_path, inbox):
 def test_a_table_that_nests_or_never_ends_is_refused(tmp_path, kind, body, words):
     (tmp_path / "texts").write_bytes(body)
     assert words in run(tmp_path, 60, kind, "texts", expect=4)
+
+
+def test_a_broken_line_of_json_is_one_recorded_failure_and_the_others_are_kept(tmp_path):
+    bad = (b'{"text": ' + b"[" * 2_000_000, b'{"text"', b"[1]", b'{"body": "a"}', b'{"text": 5}')
+    (tmp_path / "texts").write_bytes(b'{"text": "first"}\n' + b"\n".join(bad) + '\n{"text": "最后"}\n'.encode())
+    run(tmp_path, 60, "jsonl", "texts")
+    kept = LocalStore(tmp_path / "store").open(Documents(json.loads((tmp_path / "found.json").read_text())[0]))
+    assert rows.read(kept).column("text").to_pylist() == ["first", "最后"]
+    _, lost = outputs(tmp_path)
+    reasons = ["no JSON", "no JSON", "no JSON object", "no key 'text'", "'text' is not a string"]
+    assert [lost[f"texts: line {n}"].startswith(why) for n, why in enumerate(reasons, 2)] == [True] * 5
+
+
+def test_json_lines_of_which_none_has_the_text_are_an_error_that_shows_them(tmp_path):
+    (tmp_path / "texts").write_bytes(b'{"txt": "a"}\n' * 3)
+    told = run(tmp_path, 60, "jsonl", "texts", expect=4)
+    assert "nothing of it can be read (3 failed)" in told
+    assert "texts: line 1: no key 'text': keys are txt" in told
 
 
 @pytest.mark.soak

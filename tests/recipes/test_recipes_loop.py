@@ -141,6 +141,8 @@ def test_show_stage_stages_schema_and_report_answer(turned):
     assert "loop" in sapwood(turned, "show")
     assert "champion" in sapwood(turned, "show", "loop")
     assert "split" in sapwood(turned, "show", "last")
+    [named] = json.loads(sapwood(turned, "show", "split.dev", "--json"))["artifact"]
+    assert json.loads(sapwood(turned, "trace", "split.dev", "--json"))["artifact"] == f"examples:{named['digest'][:12]}"
     assert "report.html" in sapwood(turned, "report", "last", "-o", "again/report.html")
     assert (turned / "again" / "report.html").read_bytes()
     assert "rejected" in sapwood(turned, "cycle", "--model", "loop")

@@ -18,14 +18,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")
 
 def show(
     what: Annotated[
-        str, typer.Argument(help="A run's id or `last`, an artifact's digest, or a model's name. Nothing: an overview.", show_default=False)
+        str,
+        typer.Argument(
+            help="A run's id or `last`, an artifact's digest or STEP.PORT, or a model's name. Nothing: an overview.", show_default=False
+        ),
     ] = "",
     store: StorePath = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at a run, an artifact or a model; without an argument, at all runs and models.
 
-    Examples: sapwood show last; sapwood show reviews; sapwood show 3fa9c1
+    Examples: sapwood show last; sapwood show reviews; sapwood show clean.kept
     """
     from sapwood.errors import NotFound
     from sapwood.store.find import open_store
@@ -164,7 +167,9 @@ def _stored(store: LocalStore, what: str) -> dict[str, Any]:
 
 
 def _artifact(store: LocalStore, what: str) -> dict[str, Any]:
-    artifact = store.find(what)
+    from sapwood.store import address
+
+    artifact = address.find(store, what)
     entries = store.entries(artifact)
     made = [
         {"step": r.name, "run": r.run, "seconds": round(r.seconds, 1), "params": json.dumps(dict(r.params), ensure_ascii=False)}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+import yaml
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 if TYPE_CHECKING:
     from sapwood.stage import Action, Stage
@@ -100,30 +104,52 @@ def _describe(name: str, kind: str, cls: type[Stage] | type[Action], as_json: bo
         }
         print(json.dumps({"name": name, "kind": kind, **described, "schema": cls.model_json_schema()}, ensure_ascii=False))
         return
-    print(f"{kind} {name}\n\n  {_indented(cls.__doc__ or '')}\n")
-    for title, ports in (("Inputs", inputs(cls)), ("Outputs", outputs(cls))):
+    print(f"{kind} {name}\n")
+    print(_wrapped(" ".join((cls.__doc__ or "").split()), "  "))
+    for title, ports, dashes in (("Inputs", inputs(cls), "--"), ("Outputs", outputs(cls), "")):
         if ports:
-            print(f"{title}:")
+            print(f"\n{title}:")
             for port in ports.values():
-                print(
-                    f"  --{port.name.replace('_', '-'):<20} {port.describe()}"
-                    if title == "Inputs"
-                    else f"  {port.name:<22} {port.describe()}"
-                )
-            print()
-    print("Fields:")
+                print(_wrapped(port.describe(), f"  {dashes + port.name.replace('_', '-'):<22} ", " " * 25))
+    print("\nFields:")
     for field_name, info in cls.model_fields.items():
-        default = "needed" if info.is_required() else f"default {info.get_default(call_default_factory=True)!r}"
-        print(f"  --{field_name.replace('_', '-'):<20} {info.description or ''} [{default}]")
+        default = "needed" if info.is_required() else f"default {_shown(info.get_default(call_default_factory=True))}"
+        print(_wrapped(f"{info.description or ''} [{default}]", f"  --{field_name.replace('_', '-'):<20} ", " " * 25))
+        for block in _blocks(info.annotation):
+            print(_wrapped(_block_line(block), " " * 25 + "- ", " " * 27))
 
 
-def _indented(text: str) -> str:
-    return "\n  ".join(line.strip() for line in text.strip().splitlines())
+def _wrapped(text: str, first: str, later: str | None = None) -> str:
+    """The text in lines of at most 80 columns."""
+    return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=first if later is None else later, break_on_hyphens=False)
+
+
+def _shown(value: Any) -> str:
+    """A default as it is written in a recipe."""
+    if isinstance(value, str) and not value:
+        return "empty"
+    plain = to_jsonable_python(value)
+    return yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False).removesuffix("\n...\n").strip()
+
+
+def _blocks(annotation: Any) -> list[type[BaseModel]]:
+    """The classes of a field that is a block, or one of several kinds of block, or a list of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [block for part in get_args(annotation) for block in _blocks(part)]
+
+
+def _block_line(block: type[BaseModel]) -> str:
+    """`kind: lora, r: 8, alpha: 16, ...`, the kind first; a field without a default is written without one."""
+    parts = []
+    for name, info in sorted(block.model_fields.items(), key=lambda field: field[0] != "kind"):
+        only = get_args(info.annotation) if name == "kind" else ()
+        value = only[0] if only else None if info.is_required() else _shown(info.get_default(call_default_factory=True))
+        parts.append(name if value is None else f"{name}: {value}")
+    return ", ".join(parts)
 
 
 def _run_one(name: str, cls: type[Stage], arguments: list[str], store: Path | None, as_json: bool) -> None:
-    import yaml
-
     from sapwood import recipe as recipes
     from sapwood.errors import NotFound
     from sapwood.runs import local

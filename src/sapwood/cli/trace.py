@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def trace(
     what: Annotated[
-        str, typer.Argument(help="A response id, an artifact's digest, MODEL or MODEL@VERSION, or a document's id.", show_default=False)
+        str,
+        typer.Argument(
+            help="A response id, an artifact's digest or STEP.PORT, MODEL or MODEL@VERSION, or a document's id.", show_default=False
+        ),
     ],
     store: Annotated[Path | None, typer.Option("--store", envvar="SAPWOOD_STORE", help="The store's folder.")] = None,
     rows: Annotated[int, typer.Option("--rows", min=0, help="How many document ids to list of each set of rows.")] = 3,
@@ -71,6 +74,7 @@ def _start(store: LocalStore, what: str, story: dict[str, Any]) -> Artifact | No
     """The artifact that the words name; what a response or version is goes into the story."""
     from sapwood.artifact import Bundle
     from sapwood.errors import NotFound
+    from sapwood.store import address
     from sapwood.watching.log import ResponseLog
 
     name, _, number = what.partition("@")
@@ -97,7 +101,7 @@ def _start(store: LocalStore, what: str, story: dict[str, Any]) -> Artifact | No
         }
         return Bundle(chosen.bundle)
     try:
-        return store.find(what)
+        return address.find(store, what)
     except NotFound:
         return None
 

@@ -125,8 +125,10 @@ def ids(store: LocalStore, artifact: Artifact, most: int) -> list[tuple[str, str
     """(id, source, first words) of the first rows of a rows artifact."""
     from sapwood.text import rows
 
-    table = rows.read(store.open(artifact), ["id", "source", "text"]).slice(0, most)
-    return [(row["id"], row["source"], row["text"][:60]) for row in table.to_pylist()]
+    if not most:
+        return []
+    first = next(rows.batches(store.open(artifact), ["id", "source", "text"], most), None)
+    return [(row["id"], row["source"], row["text"][:60]) for row in first.to_pylist()] if first is not None else []
 
 
 def model_of(store: LocalStore, artifact: Artifact) -> Model | None:

@@ -36,8 +36,8 @@ class Collected(NamedTuple):
 class Collect(Stage):
     """Read text from files, tables, archives and samples into documents with their provenance.
 
-    A damaged item of a source of many files, pages or records (files, parquet, huggingface, warc, web, feed) is one row of `failed`: no
-    text, and `path` and `reason` in meta. A broken row of csv, jsonl, json, sqlite or lines ends the run instead, with its file and line.
+    A damaged item of a source of many files, pages or records (files, jsonl, parquet, huggingface, warc, web, feed) is one row of `failed`: no
+    text, and `path` and `reason` in meta. A broken row of csv, json, sqlite or lines ends the run instead, with its file and line.
     A source that gives no document is an error, unless what it asks may truly hold nothing: a database, a feed, a web site, or a
     kind whose content only reading can tell (its fingerprint is none). Files of types that are not read are counted in the report.
     A step of kind files that was killed goes on where it was: files that were parsed already are not parsed again.

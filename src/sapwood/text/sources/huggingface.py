@@ -62,16 +62,17 @@ class HuggingFace(Columned):
             time = changed_at(self, file)
             try:
                 if inside.endswith(JSONL):
-                    yield from self._lines(inside, file, time)
+                    yield from self._lines(inside, file, time, reading)
                 else:
                     read = parquet.batches if inside.endswith(".parquet") else arrow_batches
                     yield from columns.documents(self, read(self, file), inside, time, reading)
             except InputError as fault:
                 reading.failed(inside, fault.what.removeprefix(f"{file.name}: "))
 
-    def _lines(self, inside: str, file: Path, time: str) -> Iterator[Row]:
+    def _lines(self, inside: str, file: Path, time: str, reading: Reading) -> Iterator[Row]:
         fields = {"text_field": self.text_column, "label_field": self.label_column, "id_field": self.id_column}
-        for row in tables.jsonl_rows(tables.Jsonl(name=self.name, path=inside, meta_fields=self.meta_columns, **fields), file, time):
+        asked = tables.Jsonl(name=self.name, path=inside, meta_fields=self.meta_columns, **fields)
+        for row in tables.jsonl_rows(asked, file, time, reading.failed):
             yield row if self.id_column else row._replace(locator=f"{inside}#{int(row.locator) - 1}")
 
 

@@ -1,7 +1,7 @@
 """Tables: rows of CSV, JSON lines, one JSON file (each packed or not), and a table of a SQLite file.
 
-Every fault is an `InputError` with the file, the line and what to do: a broken row ends the run, since a quote or a brace that is out of
-place makes every later row doubtful. JSON can carry half a surrogate pair, which no file can: it becomes U+FFFD.
+A broken line of JSON lines is one recorded failure. In the other kinds every fault is an `InputError` with the file, the line and what
+to do: there a quote or a brace that is out of place makes every later row doubtful, so a broken row ends the run. JSON can carry half a surrogate pair, which no file can: it becomes U+FFFD.
 
 Other columns are kept as meta where the recipe names them, as text and without the empty ones. With a column for the time, `collected_at`
 is what a row says and never the file's time; what is no time is kept in meta.time. A key that JSON lines name must stand in one line at
@@ -17,7 +17,7 @@ import csv
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -34,6 +34,8 @@ from sapwood.text.formats.document import sound
 from sapwood.text.sources.source import Encoded, Located, Reading, Row, changed_at, locate, place, unique
 
 LARGEST_JSON = 100_000_000
+Failed = Callable[[str, str], None]
+"""`Reading.failed`: (where, why)."""
 NOT_OPENED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)
 
 
@@ -66,7 +68,7 @@ class Jsonl(Encoded):
 
     def rows(self, reading: Reading) -> Iterator[Row]:
         path = locate(self, reading)
-        found = _with_every_key(self, path, jsonl_rows(self, path, changed_at(self, path), keys := Keys()), keys)
+        found = _with_every_key(self, path, jsonl_rows(self, path, changed_at(self, path), reading.failed, keys := Keys()), keys)
         return unique(found, path) if self.id_field else found
 
 
@@ -157,9 +159,9 @@ def _column(path: Path, header: list[str], name: str) -> int | None:
     return header.index(name)
 
 
-def jsonl_rows(source: Jsonl, path: Path, time: str, keys: Keys | None = None) -> Iterator[Row]:
-    """The rows of one file; the locator is the id field or the line number. `keys` learns which keys there are. Raises `InputError` for a
-    line that is no JSON object."""
+def jsonl_rows(source: Jsonl, path: Path, time: str, failed: Failed, keys: Keys | None = None) -> Iterator[Row]:
+    """The rows of one file; the locator is the id field or the line number. `keys` learns which keys there are. A line that is no JSON
+    object with a text is told to `failed` and left out: lines stand on their own, so the others are not in doubt."""
     for number, line in decode.lines(path, decode.encoding_of(path, forced=source.encoding)):
         if not line.strip():
             continue
@@ -167,20 +169,31 @@ def jsonl_rows(source: Jsonl, path: Path, time: str, keys: Keys | None = None) -
         try:
             found = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as fault:
-            raise InputError(f"{where} is no JSON ({fault})", "each line must be one JSON object") from None
-        if not isinstance(found, dict):
-            raise InputError(f"{where} is no JSON object", "each line must be one JSON object")
-        text = _field(where, found, source.text_field)
-        if not isinstance(text, str):
-            raise InputError(f"{where}: {source.text_field!r} is not a string", "name the key that holds the text")
+            failed(where, f"no JSON: {fault}")
+            continue
+        why = _not_a_row(source, found)
+        if why:
+            failed(where, why)
+            continue
         if keys is not None:
             keys.see(found, (*source.meta_fields, source.time_field))
-        ident = str(_field(where, found, source.id_field)) if source.id_field else str(number)
+        ident = str(found[source.id_field]) if source.id_field else str(number)
         meta = kept(found, source.meta_fields)
         label = found.get(source.label_field) if source.label_field else None
         if label not in (None, ""):
             meta["label"] = sound(str(label))
-        yield Row(ident, sound(text), meta, collected_at=timed(found.get(source.time_field), meta) if source.time_field else time)
+        written = timed(found.get(source.time_field), meta) if source.time_field else time
+        yield Row(ident, sound(found[source.text_field]), meta, collected_at=written)
+
+
+def _not_a_row(source: Jsonl, found: Any) -> str:
+    """Why a line's value gives no row; empty when it gives one."""
+    if not isinstance(found, dict):
+        return "no JSON object: each line must be one"
+    for name in (source.text_field, source.id_field):
+        if name and name not in found:
+            return f"no key {name!r}: keys are {', '.join(found)}"[:300]
+    return "" if isinstance(found[source.text_field], str) else f"{source.text_field!r} is not a string: name the key that holds the text"
 
 
 def _with_every_key(source: Jsonl | JsonFile, path: Path, found: Iterator[Row], keys: Keys) -> Iterator[Row]:
