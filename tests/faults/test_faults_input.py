@@ -51,7 +51,7 @@ def test_a_missing_source_is_found_before_anything_runs(tmp_path):
         (b"", "lines", "empty"),
         (b"good line\n\x00\x01\x02\n", "lines", "NUL"),
         (b"good line\n\xff\xfe\xfa broken \x81\n", "lines", "line 2"),
-        (b'{"text": "a"}\n{"text": \n', "jsonl", "line 2"),
+        (b'{"text":\n{"text": \n', "jsonl", "line 2"),
         (b'text,label\n"one,two\n', "csv", "texts"),
         (b"not a database", "sqlite", "table"),
     ],

