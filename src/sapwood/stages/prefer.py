@@ -238,20 +238,16 @@ def _write(work: Work, name: str, data: dict[str, Json]) -> Report:
     return work.put(Report, folder)
 
 
-def _shown(score: Mapping[str, float]) -> str:
-    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
-
-
 def _said(data: Mapping[str, Any]) -> str:
+    from sapwood.metrics.sheet import shown
+
     head = f"{data['steps']} steps on {data['pairs']:,} pairs"
     if "scores" not in data:
         return f"{head}; not measured on held-out pairs."
     before, after = (data["scores"][name]["accuracy"] for name in ("before", "after"))
     best = max(data["beside"], key=lambda one: data["beside"][one]["value"])
-    ahead = f"; {best} is ahead with {_shown(data['beside'][best])}" if data["beside"][best]["value"] > after["value"] else ""
-    return (
-        f"{head}; the chosen reply is likelier in {_shown(after)} of {data['held_out']} held-out pairs, before in {_shown(before)}{ahead}."
-    )
+    ahead = f"; {best} is ahead with {shown(data['beside'][best])}" if data["beside"][best]["value"] > after["value"] else ""
+    return f"{head}; the chosen reply is likelier in {shown(after)} of {data['held_out']} held-out pairs, before in {shown(before)}{ahead}."
 
 
 def _blocks(data: Mapping[str, Any]) -> list[Any]:
@@ -276,9 +272,10 @@ def _blocks(data: Mapping[str, Any]) -> list[Any]:
 
 def _held_out(data: Mapping[str, Any]) -> list[Any]:
     from sapwood import report
+    from sapwood.metrics.sheet import shown
 
     scores, gaps = data["scores"], data["gaps"]
-    rows = [[name.replace("_", " "), *(_shown(scores[system][name]) for system in ("before", "after"))] for name in scores["after"]]
+    rows = [[name.replace("_", " "), *(shown(scores[system][name]) for system in ("before", "after"))] for name in scores["after"]]
     systems = [(system, *(scores[system]["accuracy"][end] for end in ("value", "low", "high"))) for system in ("after", "before")]
     systems += [(name, *(one[end] for end in ("value", "low", "high"))) for name, one in data["beside"].items()]
     cells = [[name.replace("_", " "), *(round(one[end], 4) for end in ("value", "low", "high", "p"))] for name, one in gaps.items()]

@@ -211,20 +211,19 @@ def _write(work: Work, name: str, data: dict[str, Json]) -> Report:
     return work.put(Report, folder)
 
 
-def _shown(score: Mapping[str, float]) -> str:
-    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
-
-
 def _said(data: Mapping[str, Any]) -> str:
+    from sapwood.metrics.sheet import shown
+
     head = f"{data['steps']} steps over {data['prompts']:,} prompts"
     if "scores" not in data:
         return f"{head}; not measured on held-out prompts."
-    after, before = (_shown(data["scores"][name]["reward"]) for name in ("after", "before"))
+    after, before = (shown(data["scores"][name]["reward"]) for name in ("after", "before"))
     return f"{head}; mean reward {after} on {data['held_out']} held-out prompts, before {before}."
 
 
 def _blocks(data: Mapping[str, Any]) -> list[Any]:
     from sapwood import report
+    from sapwood.metrics.sheet import shown
     from sapwood.models import guarding
 
     names = [name for name in ("reward", "drift") if data["train"] and name in data["train"][0]]
@@ -238,7 +237,7 @@ def _blocks(data: Mapping[str, Any]) -> list[Any]:
         blocks.append(report.text(" ".join(guarding.told(incident) for incident in data["incidents"])))
     if "scores" in data:
         scores, gap = data["scores"], data["gap"]
-        rows = [[name, *(_shown(scores[system][name]) for system in ("before", "after"))] for name in scores["after"]]
+        rows = [[name, *(shown(scores[system][name]) for system in ("before", "after"))] for name in scores["after"]]
         told = f"The reward rose by {gap['value']:.3f} ({gap['low']:.3f} to {gap['high']:.3f}), p {gap['p']:.4f}."
         blocks.append(report.table("Held-out prompts", ["reward", "before", "after"], rows, told))
         read = [

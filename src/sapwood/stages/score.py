@@ -243,27 +243,27 @@ def _mistakes(task: Task, labels: Sequence[str], rows: Sequence[Row], asked: Ask
     return found
 
 
-def _shown(score: Mapping[str, float]) -> str:
-    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
-
-
 def _summary(data: Mapping[str, Any]) -> str:
     """What a person reads first. A system that is ahead of the first candidate is named."""
+    from sapwood.metrics.sheet import shown
+
     names, scores, main = data["systems"], data["scores"], data["main"]
     first = data["candidates"][0]
     sign = -1 if data["lower_is_better"] else 1
     best = max(scores, key=lambda system: sign * scores[system][main]["value"])
-    head = f"{names[first]}: {main} {_shown(scores[first][main])} on {data['n']} rows"
-    return head if best == first else f"{head}; {names[best]} is ahead with {_shown(scores[best][main])}"
+    head = f"{names[first]}: {main} {shown(scores[first][main])} on {data['n']} rows"
+    return head if best == first else f"{head}; {names[best]} is ahead with {shown(scores[best][main])}"
 
 
 def _blocks(data: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]) -> list[report.Block]:
+    from sapwood.metrics.sheet import shown
+
     names, scores, main = data["systems"], data["scores"], data["main"]
     columns = [name for name in scores[data["candidates"][0]] if name != "n"]
     sign = -1 if data["lower_is_better"] else 1
     ranked = sorted(scores, key=lambda system: (-sign * scores[system][main]["value"], names[system]))
     cells = [
-        [names[system], scores[system]["n"], *(_shown(scores[system][name]) if name in scores[system] else "" for name in columns)]
+        [names[system], scores[system]["n"], *(shown(scores[system][name]) if name in scores[system] else "" for name in columns)]
         for system in ranked
     ]
     note = f"Best {main} first. 95 % intervals over rows; they do not cover the training seed."
@@ -271,7 +271,7 @@ def _blocks(data: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]) -> l
     numbers = ("value", "low", "high", "p")
     pairs = [[names[one["a"]], names[one["b"]], *(round(one[k], 4) for k in numbers)] for one in data["paired"]]
     cuts = [
-        [names[one["system"]], " ".join(*one["slice"].items()), one["n"], _shown(one[main])]
+        [names[one["system"]], " ".join(*one["slice"].items()), one["n"], shown(one[main])]
         for one in sorted(data["slices"], key=lambda one: (ranked.index(one["system"]), list(one["slice"].items())))
     ]
     said = "Score of the first less that of the second on the same rows; two-sided p, not adjusted for the number of tests."
