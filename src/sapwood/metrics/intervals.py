@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import bdtr, ndtr, ndtri
 
 from sapwood.metrics.classification import Floats, Ints
 
@@ -44,6 +44,17 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Interval:
     centre = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / n + weight / (4 * n))
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+def quantile_floor(values: Floats, q: float, level: float = LEVEL) -> float:
+    """What the q-quantile exceeds with confidence `level`, whatever the distribution; minus infinity when n shows nothing.
+
+    The largest order statistic x(k) with P[Binomial(n, q) >= k] >= level (Conover 1999, section 3.2). One outlier among few
+    values does not move it: of 12 latencies the 95 % floor of the 95th percentile is the tenth.
+    """
+    n = len(values)
+    k = max((k for k in range(1, n + 1) if 1 - bdtr(k - 1, n, q) >= level), default=0)
+    return float(np.sort(values)[k - 1]) if k else -math.inf
 
 
 def bootstrap(

@@ -24,6 +24,7 @@ import numpy as np
 from sapwood import verdict as verdicts
 from sapwood.artifact import Artifact, Bundle, Examples, Model, Report
 from sapwood.errors import Refused, SapwoodError
+from sapwood.metrics.intervals import quantile_floor
 from sapwood.runs import releases
 from sapwood.runs.actions.deploy import ask, column, compare_offline
 from sapwood.runs.world import World
@@ -143,7 +144,7 @@ def _judge(this: Turn, cycle: Cycle) -> Cycle:
 
 
 def _canary(this: Turn, cycle: Cycle) -> Cycle:
-    """Serve both versions over HTTP. The challenger must answer its share, as its bundle does offline, and not much slower."""
+    """Serve both versions over HTTP. The challenger must answer its share, as its bundle does offline, and not surely slower."""
     world, data = this.world, cycle.data
     from sapwood.text import rows
 
@@ -162,7 +163,10 @@ def _canary(this: Turn, cycle: Cycle) -> Cycle:
             seen["difference"] = compare_offline(world, version, [texts[i] for i in mine], [answers[i] for i in mine])
         except Refused as refusal:
             fault = refusal.what
-        if seen["p95_ms"] > 2 * seen["champion_p95_ms"] + 20:
+        # Four answers have one p95, their slowest: a single pause of a busy machine took a good challenger back. Only a slowness
+        # that the number of answers proves counts.
+        seen["p95_floor_ms"] = quantile_floor(np.array([latencies[i] for i in mine]), 0.95)
+        if seen["p95_floor_ms"] > 2 * seen["champion_p95_ms"] + 20:
             fault = f"the challenger's p95 latency is {seen['p95_ms']:.0f} ms, the champion's {seen['champion_p95_ms']:.0f} ms"
     return _close(this, cycle, "rolled_back" if fault else "promoted", canary=seen, reason=fault)
 

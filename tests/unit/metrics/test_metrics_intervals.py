@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from sapwood.metrics import classification as cls
-from sapwood.metrics.intervals import bootstrap, wilson
+from sapwood.metrics.intervals import bootstrap, quantile_floor, wilson
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (10, 10), (812, 1000)])
@@ -18,6 +18,16 @@ def test_wilson_is_scipys(successes, n):
 
 def test_wilson_knows_nothing_of_no_rows():
     assert wilson(0, 0) == (0.0, 0.0, 1.0)
+
+
+def test_the_floor_of_a_quantile_is_exceeded_as_often_as_it_says_and_one_pause_does_not_move_it():
+    rng, true_p95 = np.random.default_rng(3), -np.log(0.05)  # of the exponential distribution
+    for n in (1, 4, 12, 60):
+        below = sum(quantile_floor(rng.exponential(size=n), 0.95) <= true_p95 for _ in range(2000))
+        assert below / 2000 >= 0.94
+    calm = [5.0, 6.0, 5.5, 6.5]
+    assert quantile_floor(np.array([*calm[:3], 400.0]), 0.95) == quantile_floor(np.array(calm), 0.95) == 6.0
+    assert quantile_floor(np.array([300.0, 310.0, 5.5, 400.0]), 0.95) == 310.0
 
 
 def macro_cells(truth, said, classes):
