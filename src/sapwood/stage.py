@@ -17,9 +17,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sapwood.artifact import Artifact, Documents, Entry, Examples
 
@@ -68,6 +68,15 @@ class Stage(BaseModel):
     def check(self, workspace: Path) -> list[str]:
         """Faults that can be told before running (missing files, absent extras), one sentence each."""
         return []
+
+    def model_type(self, workspace: Path, given: Mapping[str, str]) -> str:
+        """The architecture of the model that it makes (transformers' `model_type`), as far as it can be told before running; empty where
+        not. `given` has those of the models at its ports. By default a model stays what it was."""
+        return given.get("model", "")
+
+    def refusal(self, given: Mapping[str, str]) -> str:
+        """Why it cannot work on models of those architectures, one sentence; empty where it can, or where they are not known yet."""
+        return ""
 
     def reads(self, workspace: Path) -> int:
         """Sources only: about how many bytes there are to read outside of the store."""
@@ -176,7 +185,24 @@ class Resources(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 takes OMP_NUM_THREADS, or every core.")
     workers: int = Field(0, ge=0, description="Processes for text work; 0 takes every core.")
     processes: int = Field(1, ge=1, description="Processes that share one training step; the threads are shared out among them.")
+    shard: Literal["none", "full"] = Field("none", description="full: each process keeps a share of weights, gradients and optimiser states.")
+    tensor: int = Field(1, ge=1, description="Processes that compute each layer together; 1, or as many as there are.")
     precision: str = Field("auto", pattern="^(auto|fp32|bf16)$", description="auto is bf16 where this CPU is fast in it.")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.shard == "full" and self.processes == 1:
+            raise ValueError("shard: full needs processes of 2 or more")
+        if self.tensor not in (1, self.processes):
+            raise ValueError(f"tensor must be 1 or the number of processes, {self.processes}")
+        if self.shard == "full" and self.tensor > 1:
+            raise ValueError("shard: full and tensor are two ways of spreading a model; take one")
+        return self
+
+    @property
+    def way(self) -> Literal["copies", "shards", "tensor"]:
+        """How several processes share a training step."""
+        return "tensor" if self.tensor > 1 else "shards" if self.shard == "full" else "copies"
 
 
 class Signature(NamedTuple):

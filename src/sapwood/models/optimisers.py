@@ -6,6 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sapwood.errors import InputError
+
 
 class _Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,14 +63,19 @@ Optimiser = Annotated[AdamW | Adam | Sgd | Adafactor, Field(discriminator="kind"
 
 
 def make(block: AdamW | Adam | Sgd | Adafactor, model: Any, lr: float) -> Any:
-    """torch's optimiser over what requires a gradient; frozen weights get no state."""
+    """torch's optimiser over what requires a gradient; frozen weights get no state. Weights that are spread over processes and weights that
+    are not stand in groups of their own, since one fused call takes one kind."""
     from torch import optim
 
     trainable = [p for p in model.parameters() if p.requires_grad]
+    spread = [hasattr(p, "full_tensor") for p in trainable]
+    if any(spread) and isinstance(block, Adafactor):
+        raise InputError("adafactor keeps rows and columns of weights that are spread over processes", "take adamw, adam or sgd")
     decay = getattr(block, "weight_decay", 0.0)
     groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p, apart in zip(trainable, spread, strict=True) if apart == kind and (p.ndim > 1) == matrix], "weight_decay": rate}
+        for kind in (False, True)
+        for matrix, rate in ((True, decay), (False, 0.0))
     ]
     groups = [group for group in groups if group["params"]]
     match block:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from sapwood.errors import InputError, Interrupted, SapwoodError
-from sapwood.models import allocation, checkpoint, guarding, optimisers, schedules
+from sapwood.models import allocation, checkpoint, guarding, optimisers, schedules, spreading
 from sapwood.models.ahead import Ahead
 from sapwood.models.exact import deterministic, seed_all
 from sapwood.models.guarding import Rules
@@ -114,9 +114,12 @@ def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: in
     look(model, source, seed)
     if calls.team.size > 1 and not source.ahead:
         raise InputError("this training makes its batches with the model as it is now, in one process", "run it with processes: 1")
-    optimiser = optimisers.make(plan.optimiser, model, plan.lr)
-    with deterministic(), allocation.kept(), narrow(model, plan.precision), Ahead(source, seed) as batches:
-        progress = _resume(home, model, optimiser, calls)
+    if calls.team.way != "copies" and calls.extras:
+        raise InputError(f"{', '.join(calls.extras)} reads whole weights after each step", "leave it out, or train with shard: none, tensor: 1")
+    spread = spreading.spread(model, objective, calls.team)
+    optimiser = optimisers.make(plan.optimiser, spread.model, plan.lr)
+    with deterministic(), allocation.kept(), narrow(spread.model, plan.precision), Ahead(source, seed) as batches:
+        progress = _resume(home, spread, optimiser, calls)
         if progress is None:
             seed_all(seed)
             progress = Progress()
@@ -125,13 +128,13 @@ def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: in
         while progress.step < plan.steps and not _patience_ended(plan, progress):
             micro = batches.take(progress.epoch, progress.index)
             calls.team.reseed(seed, progress.step)
-            one_step(model, micro, objective, plan, optimiser, progress, calls)
+            one_step(spread.model, micro, spread.objective, plan, optimiser, progress, calls)
             _forward(progress, source, seed)
             _log_if_due(plan, progress, calls)
             calls.advance(1)
             stopping = calls.team.agreed(calls.stopping())
             if stopping or _save_due(plan, progress.step):
-                _save(home, model, optimiser, plan, progress, calls)
+                _save(home, spread, optimiser, plan, progress, calls)
             if stopping:
                 raise Interrupted(f"stopped and saved after step {progress.step} of {plan.steps}", "run the same command again to continue")
             _evaluate_if_due(model, plan, progress, home, calls)
@@ -169,12 +172,14 @@ def accumulate(model: Any, micro: list[Batch], objective: Objective, precision: 
         for name, count in batch.trained.items():
             whole[name] = whole.get(name, 0) + count
     sums: dict[str, list[Any]] = {"loss": [0.0, 1.0]}
-    for batch in team.share(micro):
+    for batch, counts in team.share(micro):
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
             terms = objective(model, batch.to(device))
         assert dict(terms.count) == dict(batch.trained), "the objective trained other units than the source announced"
         loss = torch.stack([total / whole[name] for name, total in terms.sum.items()]).sum()
-        loss.backward()
+        (loss if counts else loss * 0).backward()
+        if not counts:
+            continue
         sums["loss"][0] += float(loss.detach())
         counted = {name: (float(total.detach()), terms.count[name]) for name, total in terms.sum.items()}
         for name, (value, units) in {**(counted if len(counted) > 1 else {}), **terms.logs}.items():
@@ -210,22 +215,26 @@ def _forward(progress: Progress, source: Source, seed: int) -> None:
         progress.epoch, progress.index = progress.epoch + 1, 0
 
 
-def _resume(home: Path, model: Any, optimiser: Any, calls: Calls) -> Progress | None:
+def _resume(home: Path, spread: spreading.Spread, optimiser: Any, calls: Calls) -> Progress | None:
     found = checkpoint.newest(home)
     if found is None:
         return None
-    state, extras = checkpoint.load(found, model, optimiser)
+    told = spreading.states(spread, optimiser)
+    state, extras = checkpoint.load(found, spread.whole, told)
+    spread.scatter(optimiser, told)
     for name, extra in calls.extras.items():
         extra.load({key.removeprefix(f"{name}/"): t for key, t in extras.items() if key.startswith(f"{name}/")})
     return Progress(**state["progress"])
 
 
-def _save(home: Path, model: Any, optimiser: Any, plan: Plan, progress: Progress, calls: Calls) -> None:
+def _save(home: Path, spread: spreading.Spread, optimiser: Any, plan: Plan, progress: Progress, calls: Calls) -> None:
+    """An evaluation follows its save, so it finds the weights in the model that was given."""
+    told = spread.gather(optimiser)
     if calls.team.rank:
         calls.team.wait()
         return
     extras = {f"{name}/{key}": t for name, extra in calls.extras.items() for key, t in extra.state().items()}
-    folder = checkpoint.save(home, progress.step, model, optimiser, {"progress": vars(progress)}, extras, plan.keep_every)
+    folder = checkpoint.save(home, progress.step, spread.whole, told, {"progress": vars(progress)}, extras, plan.keep_every)
     if progress.step == 1 and not checkpoint.intact(folder):
         raise SapwoodError("the first checkpoint does not read back as it was written", "check the disk that holds the store")
     calls.team.wait()

@@ -30,12 +30,13 @@ def run(name: str, stage: Stage, work: Work, store: LocalStore, given: Mapping[s
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stop").unlink(missing_ok=True)
     count = work.resources.processes
-    alone = work.resources.model_copy(update={"processes": 1, "threads": max(1, work.resources.threads // count)})
+    alone = work.resources.model_copy(update={"processes": 1, "shard": "none", "tensor": 1, "threads": max(1, work.resources.threads // count)})
     order = {
         "name": name,
         "params": stage.model_dump(mode="json"),
         "step": work.step,
         "seed": work.seed,
+        "way": work.resources.way,
         "resources": alone.model_dump(mode="json"),
         "store": str(store.root),
         "scratch": str(work.scratch),
@@ -126,7 +127,7 @@ def _member(folder: Path) -> None:
     from sapwood.models import processes
 
     order = json.loads((folder / "order.json").read_text(encoding="utf-8"))
-    with processes.joined() as team:
+    with processes.joined(order["way"]) as team:
         real, scratch, line = LocalStore(Path(order["store"])), Path(order["scratch"]), _Line(folder, team.rank == 0)
         store: Any = real
         if team.rank:

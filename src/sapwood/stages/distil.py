@@ -13,6 +13,7 @@ from sapwood.models.schedules import Linear, Schedule
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sapwood.metrics.measured import Measured
@@ -57,6 +58,9 @@ class Distil(Stage):
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of the student.")
     optimiser: Optimiser = Field(AdamW(), description="What moves the weights; its lr is by default 3e-4.")
     schedule: Schedule = Field(Linear(), description="How the learning rate rises and falls.")
+
+    def model_type(self, workspace: Any, given: Mapping[str, str]) -> str:
+        return given.get("student", "")
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(30 + self.epochs * bytes_in / 15e3, 2_500_000_000, 1_000_000_000)

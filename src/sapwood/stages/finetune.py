@@ -20,6 +20,7 @@ from sapwood.models.tasks.classification import Classification
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sapwood.models.card import Card
@@ -75,6 +76,11 @@ class Finetune(Stage):
     rules: Rules = Field(Rules(), description="What to do when training goes wrong.")
     patience: int = Field(0, ge=0, description="Stop after that many epochs without a better development score; 0 never.")
 
+    def refusal(self, given: Mapping[str, str]) -> str:
+        from sapwood.models import support
+
+        return support.refusal(self.task, self.method, given["model"]) if "model" in given else ""
+
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(15 + self.epochs * bytes_in / 30e3, 2_500_000_000, 1_000_000_000)
 
@@ -91,14 +97,14 @@ class Finetune(Stage):
     def run(self, work: Work, model: Model, train: Examples, dev: Examples | None, old: Examples | None = None) -> Finetuned:
         from copy import deepcopy
 
-        from sapwood.models import architectures, predict, support, texts
+        from sapwood.models import architectures, predict, texts
         from sapwood.models.card import read_card
         from sapwood.models.tasks.task import Reader, Setting
 
         predict.use_threads(work.resources.threads)
         precision = predict.resolve(work.resources.precision)
         base, start = work.path(model), read_card(work.path(model))
-        if why := support.refusal(self.task, self.method, architectures.model_type(base)):
+        if why := self.refusal({"model": architectures.model_type(base)}):
             raise InputError(why, "choose another method, or another base model")
         ports = {"train": train, "dev": dev, "old": old}
         rows = Rows(*(self._rows(work, given, port) if given else [] for port, given in ports.items()))

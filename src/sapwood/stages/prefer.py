@@ -75,6 +75,9 @@ class Prefer(Stage):
         missing = self.method.missing()
         return [f"method {self.method.kind} needs the package {missing}"] if missing else []
 
+    def refusal(self, given: Mapping[str, str]) -> str:
+        return self.method.refusal("sequence", given["model"]) if "model" in given else ""
+
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(30 + self.epochs * bytes_in / 20e3, 3_000_000_000, 1_000_000_000)
 
@@ -114,7 +117,7 @@ class Prefer(Stage):
         from sapwood.models.tasks.task import Reader
 
         folder = work.path(model)
-        if why := self.method.refusal("sequence", architectures.model_type(folder)):
+        if why := self.refusal({"model": architectures.model_type(folder)}):
             raise InputError(why, "choose another method, or another base model")
         start, tokenizer = read_card(folder), texts.load_tokenizer(folder)
         if self.max_tokens > start.max_tokens:

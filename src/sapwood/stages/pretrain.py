@@ -106,6 +106,9 @@ class Pretrain(Stage):
     def check(self, workspace: Any) -> list[str]:
         return self._learns().missing()
 
+    def model_type(self, workspace: Any, given: Mapping[str, str]) -> str:
+        return self.architecture.kind
+
     def notes(self) -> list[str]:
         return list(self._derived().notes)
 

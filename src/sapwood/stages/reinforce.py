@@ -76,6 +76,9 @@ class Reinforce(Stage):
         missing = self.method.missing()
         return [f"method {self.method.kind} needs the package {missing}"] if missing else []
 
+    def refusal(self, given: Mapping[str, str]) -> str:
+        return self.method.refusal("sequence", given["model"]) if "model" in given else ""
+
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(20 + self.steps * self.batch_size * self.samples * self.most / 200, 4_000_000_000, 1_000_000_000)
 
@@ -113,7 +116,7 @@ class Reinforce(Stage):
         from sapwood.models.tasks.task import Reader
 
         folder = work.path(model)
-        if why := self.method.refusal("sequence", architectures.model_type(folder)):
+        if why := self.refusal({"model": architectures.model_type(folder)}):
             raise InputError(why, "choose another method, or another base model")
         start, tokenizer = read_card(folder), texts.load_tokenizer(folder)
         longest = self.max_tokens or start.max_tokens

@@ -1,0 +1,58 @@
+"""What cannot work is said before anything runs: an architecture, a task and a method that do not go together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sapwood import recipe as recipes
+from sapwood.errors import RecipeError
+from sapwood.runs import plan as plans
+from sapwood.testing.tiny import tiny_model
+
+RECIPE = """
+sapwood: 1
+name: r
+stages:
+  texts: {stage: collect, sources: [{kind: lines, name: a, path: a.txt, label: x}]}
+  rows: {stage: label, documents: texts}
+  %s
+  first: {stage: finetune, model: start.model, train: rows.examples, %s}
+  second: {stage: finetune, model: first.model, train: rows.examples, %s}
+"""
+BASE = "start: {stage: base, path: base}"
+GROWN = """words: {stage: tokenize, documents: [texts]}
+  start: {stage: pretrain, documents: [texts], tokenizer: words, architecture: {kind: %s}, size: 100k}"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    tiny_model(tmp_path / "base", labels=())
+    return tmp_path
+
+
+def faults(workspace: Path, start: str, first: str, second: str = "task: {kind: classification}") -> list[str]:
+    try:
+        plans.check_world(recipes.parse(RECIPE % (start, first, second), "r.yaml", workspace), {})
+    except RecipeError as error:
+        return [f"{problem.path}: {problem.what}" for problem in error.problems]
+    return []
+
+
+def test_a_task_that_an_imported_architecture_cannot_learn_is_refused_in_plan(workspace: Path) -> None:
+    [fault] = faults(workspace, BASE, "task: {kind: chat}")
+    assert fault.startswith("stages.first: chat cannot be taught to bert")
+    assert fault.endswith("choose another method, or another base model")
+
+
+def test_a_method_is_refused_on_an_architecture_that_the_recipe_grows(workspace: Path) -> None:
+    assert faults(workspace, GROWN % "bert", "method: {kind: freeze}") == []
+    [fault] = faults(workspace, GROWN % "albert", "method: {kind: freeze}")
+    assert fault.startswith("stages.first: ")
+
+
+def test_the_architecture_is_followed_through_the_steps_that_keep_it(workspace: Path) -> None:
+    [fault] = faults(workspace, GROWN % "llama", "task: {kind: chat}", "task: {kind: prompt}")
+    assert fault.startswith("stages.second: prompt cannot be taught to llama")
