@@ -185,7 +185,9 @@ class Resources(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 takes OMP_NUM_THREADS, or every core.")
     workers: int = Field(0, ge=0, description="Processes for text work; 0 takes every core.")
     processes: int = Field(1, ge=1, description="Processes that share one training step; the threads are shared out among them.")
-    shard: Literal["none", "full"] = Field("none", description="full: each process keeps a share of weights, gradients and optimiser states.")
+    shard: Literal["none", "full"] = Field(
+        "none", description="full: each process keeps a share of weights, gradients and optimiser states."
+    )
     tensor: int = Field(1, ge=1, description="Processes that compute each layer together; 1, or as many as there are.")
     precision: str = Field("auto", pattern="^(auto|fp32|bf16)$", description="auto is bf16 where this CPU is fast in it.")
 

@@ -242,7 +242,8 @@ def render_support() -> str:
 
 
 SUPPORT = """Each cell that says yes is trained for two steps by a test, stored, opened again, and answers as before. A cell that says no is
-refused before training, with the reason below. Other Hugging Face architectures work where transformers has the head and the method
+refused with the reason below: by `sapwood plan` where the architecture can be told by then (it is grown in the recipe, or comes from a
+sample or a folder), else before training. Other Hugging Face architectures work where transformers has the head and the method
 finds its layers; they are not in the table because no test trains them."""
 
 PAGES = {

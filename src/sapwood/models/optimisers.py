@@ -73,7 +73,10 @@ def make(block: AdamW | Adam | Sgd | Adafactor, model: Any, lr: float) -> Any:
         raise InputError("adafactor keeps rows and columns of weights that are spread over processes", "take adamw, adam or sgd")
     decay = getattr(block, "weight_decay", 0.0)
     groups = [
-        {"params": [p for p, apart in zip(trainable, spread, strict=True) if apart == kind and (p.ndim > 1) == matrix], "weight_decay": rate}
+        {
+            "params": [p for p, apart in zip(trainable, spread, strict=True) if apart == kind and (p.ndim > 1) == matrix],
+            "weight_decay": rate,
+        }
         for kind in (False, True)
         for matrix, rate in ((True, decay), (False, 0.0))
     ]

@@ -115,7 +115,9 @@ def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: in
     if calls.team.size > 1 and not source.ahead:
         raise InputError("this training makes its batches with the model as it is now, in one process", "run it with processes: 1")
     if calls.team.way != "copies" and calls.extras:
-        raise InputError(f"{', '.join(calls.extras)} reads whole weights after each step", "leave it out, or train with shard: none, tensor: 1")
+        raise InputError(
+            f"{', '.join(calls.extras)} reads whole weights after each step", "leave it out, or train with shard: none, tensor: 1"
+        )
     spread = spreading.spread(model, objective, calls.team)
     optimiser = optimisers.make(plan.optimiser, spread.model, plan.lr)
     with deterministic(), allocation.kept(), narrow(spread.model, plan.precision), Ahead(source, seed) as batches:

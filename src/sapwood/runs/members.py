@@ -30,7 +30,9 @@ def run(name: str, stage: Stage, work: Work, store: LocalStore, given: Mapping[s
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stop").unlink(missing_ok=True)
     count = work.resources.processes
-    alone = work.resources.model_copy(update={"processes": 1, "shard": "none", "tensor": 1, "threads": max(1, work.resources.threads // count)})
+    alone = work.resources.model_copy(
+        update={"processes": 1, "shard": "none", "tensor": 1, "threads": max(1, work.resources.threads // count)}
+    )
     order = {
         "name": name,
         "params": stage.model_dump(mode="json"),

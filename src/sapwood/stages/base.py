@@ -17,6 +17,7 @@ from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from sapwood.models.foreign import Taken
 
 

@@ -66,7 +66,11 @@ def run(folder: Path, case: str, way: str = "copies", processes: int = 1, stop: 
     (folder / "member.py").write_text(MEMBER, encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(launcher if processes > 1 else []), str(folder / "member.py"), case, way, str(folder), str(stop)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
