@@ -18,7 +18,7 @@ from sapwood.testing.runners import write_texts
 RECIPE = """
 name: train
 seed: 4
-resources: {{precision: fp32, processes: {processes}}}
+resources: {{precision: fp32, {resources}}}
 stages:
   texts:
     stage: collect
@@ -34,11 +34,11 @@ def command(workspace: Path) -> list[str]:
     return [sys.executable, "-m", "sapwood.cli.main", "run", str(workspace / "r.yaml"), "--store", str(workspace / "store"), "--json"]
 
 
-def written(workspace: Path, processes: int, steps: int) -> Path:
+def written(workspace: Path, resources: str, steps: int) -> Path:
     workspace.mkdir(exist_ok=True)
     write_texts(workspace)
     os.utime(workspace / "texts.csv", (1e9, 1e9))
-    (workspace / "r.yaml").write_text(RECIPE.format(processes=processes, steps=steps))
+    (workspace / "r.yaml").write_text(RECIPE.format(resources=resources, steps=steps))
     return workspace
 
 
@@ -65,7 +65,7 @@ def weights(workspace: Path) -> dict:
 
 
 def test_sigterm_in_a_training_saves_within_ten_seconds_and_exits_with_75(tmp_path: Path) -> None:
-    workspace = written(tmp_path, 1, LONG)
+    workspace = written(tmp_path, "processes: 1", LONG)
     assert 0 <= stopped(workspace) < 10
     [folder] = workspace.glob("store/**/checkpoints/step-*")
     state = json.loads((folder / "state.json").read_text())
@@ -73,22 +73,23 @@ def test_sigterm_in_a_training_saves_within_ten_seconds_and_exits_with_75(tmp_pa
     assert state["progress"]["step"] == state["step"]
 
 
-def test_a_training_of_two_processes_makes_the_model_of_one(tmp_path: Path) -> None:
+def test_a_training_of_two_processes_makes_the_model_of_one_whole_or_in_shards(tmp_path: Path) -> None:
     models = []
-    for processes in (1, 2):
-        workspace = written(tmp_path / str(processes), processes, SHORT)
+    for number, resources in enumerate(("processes: 1", "processes: 2", "processes: 2, shard: full")):
+        workspace = written(tmp_path / str(number), resources, SHORT)
         done = subprocess.run(command(workspace), capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         models.append(weights(workspace))
-    one, two = models
-    assert one.keys() == two.keys()
-    for name, weight in one.items():
-        assert float((two[name] - weight).norm()) <= 1e-3 * float(weight.norm()) + 1e-6, name
+    one, *others = models
+    for other in others:
+        assert one.keys() == other.keys()
+        for name, weight in one.items():
+            assert float((other[name] - weight).norm()) <= 1e-3 * float(weight.norm()) + 1e-6, name
 
 
 @pytest.mark.soak
 def test_a_training_of_two_processes_is_stopped_by_sigterm_and_goes_on(tmp_path: Path) -> None:
-    workspace = written(tmp_path, 2, 400)
+    workspace = written(tmp_path, "processes: 2", 400)
     assert 0 <= stopped(workspace) < 10
     done = subprocess.run(command(workspace), capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
@@ -96,7 +97,7 @@ def test_a_training_of_two_processes_is_stopped_by_sigterm_and_goes_on(tmp_path:
 
 @pytest.mark.soak
 def test_twenty_kills_at_random_steps_continue_bit_for_bit(tmp_path: Path) -> None:
-    workspace = written(tmp_path, 1, 24)
+    workspace = written(tmp_path, "processes: 1", 24)
     subprocess.run(command(workspace), check=True, stdout=subprocess.DEVNULL)
     verify = [sys.executable, "-m", "sapwood.cli.main", "resume", "last", "--verify", "--step", "pretrain", "--kills", "20", "--json"]
     done = subprocess.run([*verify, "--store", "store"], cwd=workspace, capture_output=True, text=True, timeout=3600)
