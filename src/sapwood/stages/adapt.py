@@ -179,7 +179,7 @@ class Adapt(Stage):
         source = learns.source(reading, read.domain.taught, read.rows - read.again)
         if read.general and read.again:
             source = Mixed(source, learns.source(reading, read.general.taught, read.again))
-        plan = self._plan(self.steps or self.epochs * source.steps(work.seed, 0), precision)
+        plan = self._plan(net, self.steps or self.epochs * source.steps(work.seed, 0), precision)
         work.say(costs.forecast(net, plan.steps * self.batch_tokens, self.batch_tokens, precision))
         objective = self._objective(net, learns, reading, read, work.seed)
 
@@ -206,12 +206,12 @@ class Adapt(Stage):
         were = {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
         return wrapping.elastic(inner, were, stiff, self.elastic)
 
-    def _plan(self, steps: int, precision: str) -> Plan:
+    def _plan(self, net: Any, steps: int, precision: str) -> Plan:
         from sapwood.models.train import Plan
 
         return Plan(
             steps=steps,
-            lr=self.optimiser.rate(self.method.learning_rate),
+            lr=self.optimiser.rate(self.method.rate(net)),
             optimiser=self.optimiser,
             schedule=self.schedule,
             rules=self.rules,

@@ -169,7 +169,7 @@ class Finetune(Stage):
         a_pass = source.steps(work.seed, 0)
         plan = train.Plan(
             steps=self.epochs * a_pass,
-            lr=self.optimiser.rate(self.method.learning_rate),
+            lr=self.optimiser.rate(self.method.rate(nets.learner)),
             optimiser=self.optimiser,
             schedule=self.schedule,
             rules=self.rules,

@@ -149,7 +149,7 @@ class Prefer(Stage):
         a_pass = source.steps(work.seed, 0)
         plan = train.Plan(
             steps=self.epochs * a_pass,
-            lr=self.optimiser.rate(self.method.learning_rate * RATE),
+            lr=self.optimiser.rate(self.method.rate(net) * RATE),
             optimiser=self.optimiser,
             schedule=self.schedule,
             rules=self.rules,

@@ -147,7 +147,7 @@ class Reinforce(Stage):
         source = Rollouts(net, reference, asked.prompts, worth, how, self.batch_size, self.samples, self.beta, self.most, precision)
         plan = train.Plan(
             steps=self.steps,
-            lr=self.optimiser.rate(self.method.learning_rate * 0.1),
+            lr=self.optimiser.rate(self.method.rate(net) * 0.1),
             optimiser=self.optimiser,
             schedule=self.schedule,
             rules=self.rules,

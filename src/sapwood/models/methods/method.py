@@ -42,6 +42,10 @@ class Method(BaseModel):
         """
         return ""
 
+    def rate(self, model: Any) -> float:
+        """The peak rate for that model with AdamW."""
+        return self.learning_rate
+
     @abstractmethod
     def apply(self, model: Any, precision: str, seed: int) -> Any:
         """The model to train, with `requires_grad` where the method trains; new weights are f(seed)."""
