@@ -17,6 +17,10 @@ class Freeze(Method):
     kind: Literal["freeze"] = "freeze"
     top_layers: int = Field(2, ge=0, description="Layers nearest the output that train; 0 trains the heads only.")
 
+    def rate(self, model: Any) -> float:
+        """Heads alone are new and bear ten times what layers do: at 0.0003 a head on a 12 x 384 encoder had learned nothing after 50 steps."""
+        return self.learning_rate if self.top_layers else 10 * self.learning_rate
+
     def refusal(self, task: str, model_type: str) -> str:
         if model_type == "albert" and self.top_layers:
             return "the layers of albert share one set of weights, so the upper ones cannot train alone; set top_layers to 0, or use lora"
