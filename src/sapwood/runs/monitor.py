@@ -85,23 +85,43 @@ class JsonMonitor(QuietMonitor):
             print(json.dumps({"type": event.type, "step": event.step, **event.data}, ensure_ascii=False), flush=True)
 
 
+class _Pace:
+    """How much is done, and how fast. The first call starts the clock: a training that goes on tells first what was done before."""
+
+    def __init__(self) -> None:
+        self.done, self._before, self._began = 0.0, 0.0, 0.0
+
+    def advance(self, amount: float) -> None:
+        self.done += amount
+        if not self._began:
+            self._before, self._began = self.done, time.monotonic()
+
+    @property
+    def rate(self) -> float:
+        """Units a second; 0 while nothing is known."""
+        took = time.monotonic() - self._began
+        return (self.done - self._before) / took if took > 1e-3 else 0.0
+
+    def told(self) -> str:
+        return f"{self.rate:,.0f}" if self.rate >= 10 else f"{self.rate:.1f}"
+
+
 class _PlainMeter:
     """Progress as a line every ten seconds, for logs."""
 
     def __init__(self, label: str, total: float, unit: str, out: TextIO) -> None:
         self.label, self.total, self.unit, self.out = label, total, unit, out
         self.loss = ""
-        self.done, self.began, self.last = 0.0, time.monotonic(), time.monotonic()
+        self.pace, self.last = _Pace(), time.monotonic()
 
     def advance(self, amount: float = 1) -> None:
-        self.done += amount
-        now = time.monotonic()
-        if now - self.last >= PLAIN_EVERY_S and self.done:
+        self.pace.advance(amount)
+        now, done = time.monotonic(), self.pace.done
+        if now - self.last >= PLAIN_EVERY_S and self.pace.rate:
             self.last = now
-            rate = self.done / (now - self.began)
-            left = max(0.0, (self.total - self.done) / rate)
+            left = max(0.0, (self.total - done) / self.pace.rate)
             print(
-                f"    {self.label}: {self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate:,.0f}/s, {left:.0f} s left{self.loss}",
+                f"    {self.label}: {done:,.0f}/{self.total:,.0f} {self.unit}, {self.pace.told()}/s, {left:.0f} s left{self.loss}",
                 file=self.out,
                 flush=True,
             )
@@ -172,12 +192,11 @@ class TerminalMonitor(QuietMonitor):
 
 class _BarMeter:
     def __init__(self, progress: Any, task: Any, unit: str) -> None:
-        self.progress, self.task, self.unit, self.done, self.began = progress, task, unit, 0.0, time.monotonic()
+        self.progress, self.task, self.unit, self.pace = progress, task, unit, _Pace()
 
     def advance(self, amount: float = 1) -> None:
-        self.done += amount
-        rate = self.done / max(1e-6, time.monotonic() - self.began)
-        self.progress.update(self.task, advance=amount, rate=f"{rate:,.0f} {self.unit}/s")
+        self.pace.advance(amount)
+        self.progress.update(self.task, advance=amount, rate=f"{self.pace.told()} {self.unit}/s" if self.pace.rate else "")
 
     def curve(self, losses: Sequence[float]) -> None:
         """The losses so far, drawn beside the bar."""
