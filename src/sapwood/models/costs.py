@@ -26,6 +26,6 @@ def forecast(model: Any, tokens: float, batch_tokens: int, precision: str) -> st
     activations = 60 * batch_tokens * config.hidden_size * config.num_hidden_layers
     memory = 4 * every + 12 * free + activations
     return (
-        f"{every / 1e6:.1f} million weights, {free / 1e6:.2f} million trained in {precision}; about {memory / 1e6:,.0f} MB while training, "
+        f"{every:,} weights, {free:,} trained in {precision}; about {memory / 1e6:,.0f} MB while training, "
         f"{12 * free / 1e6:,.0f} MB a checkpoint, {seconds / 60:.1f} minutes for {tokens / 1e6:.2f} million tokens"
     )

@@ -38,6 +38,27 @@ def refusal(task: Task, method: Method, model_type: str) -> str:
     return method.refusal(kind, model_type)
 
 
+SPLIT = frozenset({"llama"})
+"""Architectures of the table that have a plan for tensor parallel training."""
+
+
+def spread_refusal(way: str, params: Any, model_type: str) -> str:
+    """Why a stage with those fields cannot train a model of that type spread over processes that `way`; empty where it can, or where the
+    type is not known yet. The loop asks again with the model before it."""
+    if way == "copies":
+        return ""
+    method = getattr(getattr(params, "method", None), "kind", "full")
+    if way == "tensor" and model_type in ARCHITECTURES and model_type not in SPLIT:
+        return f"the architecture {model_type} has no plan for tensor parallel training; take shard: full"
+    if way == "tensor" and method not in ("full", "freeze"):
+        return f"method {method} wraps layers, which tensor parallel training splits; take shard: full"
+    if method == "adalora" or getattr(getattr(params, "regularise", None), "average", None):
+        return "averages of weights and adalora read whole weights after each step; train with processes alone"
+    if getattr(getattr(params, "optimiser", None), "kind", "") == "adafactor":
+        return "adafactor keeps rows and columns of weights that are spread over processes; take adamw, adam or sgd"
+    return ""
+
+
 def cells() -> Iterator[Cell]:
     """Every task with every method on every architecture, with default fields."""
     for task, asks in kinds(AnyTask).items():

@@ -189,6 +189,8 @@ def _override(source: _Source, override: str) -> None:
         source.problems.append(Problem("--set", dotted, what))
         return
     place: Any = source.data
+    if path[0] in ("stages", "actions") and len(path) > 3:
+        place[path[0]][path[1]].setdefault(path[2], _usual(path[0], path[1], place[path[0]][path[1]], path[2]))
     for part in path[:-1]:
         place = place.setdefault(part, {}) if isinstance(place, dict) else place
         if isinstance(place, list) and part.isdigit() and int(part) < len(place):
@@ -202,6 +204,16 @@ def _override(source: _Source, override: str) -> None:
         source.lines[path] = -1
     else:
         source.problems.append(Problem("--set", dotted, "leads to a value that has no fields"))
+
+
+def _usual(section: str, step: str, body: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """The kind of block that a step has where its recipe writes none, so that one field of it can be set."""
+    registered = str(body.get(section.removesuffix("s"), step))
+    if registered not in plugins.table(section):
+        return {}
+    known = plugins.load(section, registered).model_fields.get(field)
+    kind = getattr(known.default, "kind", None) if known else None
+    return {"kind": kind} if kind else {}
 
 
 # --------------------------------------------------------------------------- checking

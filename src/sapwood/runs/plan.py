@@ -14,6 +14,7 @@ import psutil
 
 from sapwood.artifact import Artifact, Model
 from sapwood.errors import Problem, RecipeError, ResourceError
+from sapwood.models import support
 from sapwood.recipe import Recipe, Ref, Step
 from sapwood.runs.keys import step_key
 from sapwood.stage import Estimate, Stage, inputs, outputs
@@ -94,6 +95,8 @@ def _unsuited(recipe: Recipe) -> list[Problem]:
             if why := step.params.refusal(given):
                 problems.append(Problem(step.where, f"stages.{step.name}", f"{why}; choose another method, or another base model"))
             made = step.params.model_type(recipe.workspace, given)
+            if step.params.resumes and (why := support.spread_refusal(recipe.resources.way, step.params, made)):
+                problems.append(Problem(step.where, f"stages.{step.name}", why))
             known |= {Ref(step.name, name): made for name, port in outputs(step.cls).items() if Model in port.kinds}
     return problems
 

@@ -110,7 +110,10 @@ class Pretrain(Stage):
         return self.architecture.kind
 
     def notes(self) -> list[str]:
-        return list(self._derived().notes)
+        found = list(self._derived().notes)
+        if self.architecture.kind == "t5" and self.optimiser.kind != "adafactor":
+            found.append("t5 begins with word vectors of size 1, for rates relative to a weight's size: adafactor learns sooner than adamw")
+        return found
 
     def estimate(self, bytes_in: int) -> Estimate:
         derived = self._derived()

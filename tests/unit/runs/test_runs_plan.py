@@ -14,6 +14,7 @@ from sapwood.testing.tiny import tiny_model
 RECIPE = """
 sapwood: 1
 name: r
+resources: {}
 stages:
   texts: {stage: collect, sources: [{kind: lines, name: a, path: a.txt, label: x}]}
   rows: {stage: label, documents: texts}
@@ -56,3 +57,27 @@ def test_a_method_is_refused_on_an_architecture_that_the_recipe_grows(workspace:
 def test_the_architecture_is_followed_through_the_steps_that_keep_it(workspace: Path) -> None:
     [fault] = faults(workspace, GROWN % "llama", "task: {kind: chat}", "task: {kind: prompt}")
     assert fault.startswith("stages.second: prompt cannot be taught to llama")
+
+
+@pytest.mark.parametrize(
+    ("start", "resources", "first", "said"),
+    [
+        ("bert", "tensor: 2", "", "the architecture bert has no plan for tensor parallel"),
+        ("llama", "tensor: 2", "method: {kind: lora}", "method lora wraps layers"),
+        ("llama", "shard: full", "regularise: {average: {kind: ema}}", "averages of weights"),
+        ("llama", "shard: full", "optimiser: {kind: adafactor}", "adafactor keeps rows"),
+    ],
+)
+def test_a_model_that_cannot_be_spread_so_is_refused_in_plan(workspace: Path, start: str, resources: str, first: str, said: str) -> None:
+    text = RECIPE % (GROWN % start, first or "epochs: 1", "epochs: 1")
+    found = recipes.parse(text.replace("resources: {}", f"resources: {{processes: 2, {resources}}}"), "r.yaml", workspace)
+    with pytest.raises(RecipeError, match=said):
+        plans.check_world(found, {})
+
+
+def test_one_field_of_a_block_can_be_set_where_the_recipe_writes_no_block(workspace: Path) -> None:
+    text = RECIPE % (BASE, "epochs: 1", "epochs: 1")
+    found = recipes.parse(text, "r.yaml", workspace, ["stages.first.optimiser.lr=0.01", "stages.first.schedule.warmup=0.2"])
+    first = next(step.params for step in found.steps if step.name == "first")
+    assert (first.optimiser.kind, first.optimiser.lr) == ("adamw", 0.01)
+    assert (first.schedule.kind, first.schedule.warmup) == ("linear", 0.2)

@@ -93,8 +93,9 @@ def _rate(shape: Shape, tokens: float, notes: list[str]) -> float:
         rate = round(max(1e-4, 0.003239 - 0.0001395 * math.log(n)), 6)
         notes.append(f"learning rate {rate:g}: 0.003239 - 0.0001395 ln N for N = {n:,} (Kaplan et al. 2020)")
         return rate
-    rate = round(min(HIGHEST, 1.79 * n**-0.713 * tokens**0.307), 6)
-    most = ", the highest allowed" if rate == HIGHEST else ""
+    asked = 1.79 * n**-0.713 * tokens**0.307
+    rate = round(min(HIGHEST, asked), 6)
+    most = f", the highest allowed, for {asked:.4f}" if rate == HIGHEST else ""
     notes.append(f"learning rate {rate:g}{most}: 1.79 N^-0.713 D^0.307 for N = {n:,} and D = {tokens / 1e6:.2f} million (Li et al. 2025)")
     return rate
 
@@ -131,13 +132,15 @@ def _shape(given: Shape, size: str, notes: list[str]) -> Shape:
     if not shape.heads:
         each = 64 if shape.width >= 256 else 32
         shape = shape.model_copy(update={"heads": max(1, shape.width // each)})
+    if said and size and not 0.5 < shape.weights / wanted < 2:
+        notes.append(f"size {size} has no effect on the shape, which is given: {shape.weights:,} weights without embeddings")
     if not said:
         asked = f"size {size}" if size else "no size and no shape given"
         both = " in encoder and decoder each" if isinstance(given, T5) else ""
-        why = f"width over depth {shape.width / shape.layers:.0f}, near {ASPECT} (Kaplan et al. 2020)"
+        why = f"width over depth {shape.width / shape.layers:.0f}, where {ASPECT} is sought (Kaplan et al. 2020)"
         why = f"{ALBERT_LAYERS} layers as in ALBERT, which share their weights" if isinstance(given, Albert) else why
         notes.append(
-            f"{asked}: {shape.layers} layers{both} of width {shape.width} with {shape.heads} heads, {shape.weights / 1e6:.2f} million weights "
+            f"{asked}: {shape.layers} layers{both} of width {shape.width} with {shape.heads} {'head' if shape.heads == 1 else 'heads'}, {shape.weights / 1e6:.2f} million weights "
             f"without embeddings; {why}"
         )
     return shape

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from sapwood.models.methods.method import RECOMPUTE, Method, keep_borders
 
-
 SMALL = 2_000_000
 """Weights of a model that bears the whole rate."""
 

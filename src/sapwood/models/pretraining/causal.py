@@ -75,7 +75,7 @@ class CausalLM(Pretraining):
             for batch in measuring.batches(source)
         )
         rows = measuring.within(_documents(taught), BASELINE_TOKENS)
-        return measuring.beside(asked, rows, measuring.spelled(reading.tokenizer, vocab))
+        return measuring.beside(asked, rows, measuring.spelled(reading.tokenizer, vocab), first=1)
 
 
 def _before(batch: Batch, vocab: int) -> Any:

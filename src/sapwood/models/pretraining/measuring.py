@@ -111,10 +111,11 @@ class Asked(NamedTuple):
 
 
 class Counted:
-    """The baselines' counts: `alone` is a token's frequency in the taught text, `near` looks at its neighbours."""
+    """The baselines' counts: `alone` is a token's frequency in the taught text, `near` looks at its neighbours. The first `first`
+    tokens of a row are never asked for, and so no guess: one begins each document, which among short texts is the commonest token."""
 
-    def __init__(self, rows: list[Ids], vocab: int, order: int) -> None:
-        counts = np.bincount(np.concatenate(rows), minlength=vocab) + 1
+    def __init__(self, rows: list[Ids], vocab: int, order: int, first: int = 0) -> None:
+        counts = np.bincount(np.concatenate([row[first:] for row in rows]), minlength=vocab) + 1
         self.vocab, self.common = vocab, int(counts.argmax())
         self.alone: Floats = -np.log(counts / counts.sum())
         self.near = Ngrams(rows, vocab, order)
@@ -132,9 +133,9 @@ def within(rows: Iterator[Ids], most: int) -> list[Ids]:
     return found
 
 
-def beside(asked: Iterable[Asked], rows: list[Ids], size: Ids) -> dict[str, Measured]:
+def beside(asked: Iterable[Asked], rows: list[Ids], size: Ids, first: int = 0) -> dict[str, Measured]:
     """What counting the taught `rows` gets on the tokens that were asked for, by their frequencies and by the two tokens before them."""
-    counted = Counted(rows, len(size), 3)
+    counted = Counted(rows, len(size), 3, first)
     alone, near = [], []
     for truth, owner, before in asked:
         alone.append(summed(owner, counted.alone[truth], size[truth], truth == counted.common))
