@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import warnings
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -84,6 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    if not debug:  # what libraries tell their developers is nothing that a user can act on
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     arguments = [argument for argument in arguments if argument != "--debug"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview(), end="")

@@ -47,11 +47,13 @@ def example(recipe: Recipe, store: LocalStore, given: Mapping[str, Artifact], na
         if seen is None:
             raise InputError(f"{name} ended without training", "choose another step")
         tokenizer = texts.load_tokenizer(folder)
+        last = 0
         for one in preview.examples(seen.source, tokenizer, seen.seed):
+            last = one.number
             if one.number >= number and (not find or _holds(one, find)):
                 return one
     sought = f"that holds {find!r} from example {number} on" if find else f"{number}"
-    raise InputError(f"{name} has no example {sought} in its first epoch", "examples are counted from 0")
+    raise InputError(f"{name} has no example {sought} in its first epoch", f"examples are counted from 0 to {last}")
 
 
 def _training(recipe: Recipe) -> list[str]:

@@ -227,6 +227,7 @@ class Adapt(Stage):
         folder = work.new("report")
         before, after = data["before"], data["after"]
         sides = [f"{side} perplexity {before[side]['perplexity']:.1f} before, {after[side]['perplexity']:.1f} after" for side in before]
+        work.say(f"{card.name}: {'; '.join(sides)}.")
         report.write(folder, f"Adapting of {card.name}", f"{data['steps']} steps; {'; '.join(sides)}.", data, blocks)
         return work.put(Report, folder)
 

@@ -239,5 +239,6 @@ def _write(work: Work, name: str, scores: dict[str, Measured], given: Given, siz
     told = f"macro F1 {scores[name].values()['macro_f1']:.3f}, teachers {scores['teachers'].values()['macro_f1']:.3f}"
     summary = f"{told}, the student {ALONE} {scores[ALONE].values()['macro_f1']:.3f}."
     folder = work.new("report")
+    work.say(f"{name}: {summary}")
     report.write(folder, f"Distillation of {name}", summary, data, blocks)
     return work.put(Report, folder)

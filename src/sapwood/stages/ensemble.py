@@ -82,5 +82,6 @@ def _write(work: Work, name: str, digests: list[str], members: int, scores: list
         blocks.append(report.table("Development examples", ("model", "macro F1", "accuracy", "log loss"), cells))
         told = f"macro F1 {whole.values()['macro_f1']:.3f}, {gained.value:+.3f} ({gained.low:+.3f} to {gained.high:+.3f}) against its best member"
     folder = work.new("report")
+    work.say(f"{name}: {told}.")
     report.write(folder, f"Ensemble {name}", f"{members} members; {told}.", data, blocks)
     return work.put(Report, folder)

@@ -212,6 +212,7 @@ class Finetune(Stage):
         name = self.task.best.removeprefix("-")
         told = f"{name} {kept[name]:.3f} on development examples" if kept else "not measured on development examples"
         folder = work.new("report")
+        work.say(f"{card.name}: {told}.")
         report.write(
             folder, f"Fine-tuning of {card.name}", f"{data['steps']} steps on {data['examples']:,} examples; {told}.", data, blocks
         )

@@ -264,6 +264,8 @@ class Pretrain(Stage):
         }
         folder = work.new("report")
         summary, blocks = told(data, found, baselines)
+        short = f" {facts.left_out:,} documents were too short for it." if facts.left_out else ""
+        work.say(f"{card.name}: {summary}.{short}")
         report.write(folder, f"Pretraining of {card.name}", f"{progress.step} steps; {summary}.", data, blocks)
         return work.put(Report, folder)
 

@@ -68,6 +68,7 @@ class Score(Stage):
         first = models[0].digest
         shown = _mistakes(task, labels, rows, systems[first], data["main"], self.mistakes)
         folder = work.new("report")
+        work.say(_summary(data))
         report.write(folder, "Scores", _summary(data), data, _blocks(data, shown))
         return work.put(Report, folder)
 
