@@ -116,15 +116,11 @@ class _PlainMeter:
 
     def advance(self, amount: float = 1) -> None:
         self.pace.advance(amount)
-        now, done = time.monotonic(), self.pace.done
-        if now - self.last >= PLAIN_EVERY_S and self.pace.rate:
+        now, done, rate = time.monotonic(), self.pace.done, self.pace.rate
+        if now - self.last >= PLAIN_EVERY_S and done:
             self.last = now
-            left = max(0.0, (self.total - done) / self.pace.rate)
-            print(
-                f"    {self.label}: {done:,.0f}/{self.total:,.0f} {self.unit}, {self.pace.told()}/s, {left:.0f} s left{self.loss}",
-                file=self.out,
-                flush=True,
-            )
+            pace = f", {self.pace.told()}/s, {max(0.0, (self.total - done) / rate):.0f} s left" if rate else ""
+            print(f"    {self.label}: {done:,.0f}/{self.total:,.0f} {self.unit}{pace}{self.loss}", file=self.out, flush=True)
 
     def curve(self, losses: Sequence[float]) -> None:
         """The loss at the end of the next line."""

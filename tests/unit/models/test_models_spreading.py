@@ -88,7 +88,13 @@ def same(found: dict[str, object], alone: dict[str, object], steps: slice = slic
 
 
 @pytest.mark.parametrize(
-    ("case", "way"), [("causal", "shards"), ("masked", "shards"), ("lora", "shards"), ("causal", "tensor")], ids=lambda value: value
+    ("case", "way"),
+    [
+        ("causal", "shards"),
+        pytest.param("masked", "shards", marks=pytest.mark.soak),
+        ("lora", "shards"),
+        ("causal", "tensor"),
+    ],
 )
 def test_a_spread_model_has_the_losses_and_weights_of_a_whole_one(tmp_path: Path, case: str, way: str) -> None:
     [alone] = trained(tmp_path / "one", case)
@@ -98,7 +104,7 @@ def test_a_spread_model_has_the_losses_and_weights_of_a_whole_one(tmp_path: Path
         same(found, alone)
 
 
-@pytest.mark.parametrize("way", ["shards", "tensor"])
+@pytest.mark.parametrize("way", ["shards", pytest.param("tensor", marks=pytest.mark.soak)])
 def test_checkpoints_load_across_numbers_of_processes(tmp_path: Path, way: str) -> None:
     [alone] = trained(tmp_path / "straight", "causal")
     trained(tmp_path / "shrinks", "causal", way, 2, stop=3)
