@@ -190,7 +190,11 @@ def _override(source: _Source, override: str) -> None:
         return
     place: Any = source.data
     if path[0] in ("stages", "actions") and len(path) > 3:
-        place[path[0]][path[1]].setdefault(path[2], _usual(path[0], path[1], place[path[0]][path[1]], path[2]))
+        body = place[path[0]][path[1]]
+        if body is None:  # a step that writes nothing
+            body = place[path[0]][path[1]] = {}
+        if isinstance(body, dict):
+            body.setdefault(path[2], _usual(path[0], path[1], body, path[2]))
     for part in path[:-1]:
         place = place.setdefault(part, {}) if isinstance(place, dict) else place
         if isinstance(place, list) and part.isdigit() and int(part) < len(place):

@@ -76,6 +76,8 @@ def run(folder: Path, case: str, way: str = "copies", processes: int = 1, stop: 
 
 def trained(folder: Path, *given: object, **more: object) -> list[dict[str, object]]:
     """What each process ended with."""
+    for old in folder.glob("rank-*.pt"):
+        old.unlink()
     done = run(folder, *given, **more)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(path, weights_only=True) for path in sorted(folder.glob("rank-*.pt"))]
@@ -107,12 +109,14 @@ def test_a_spread_model_has_the_losses_and_weights_of_a_whole_one(tmp_path: Path
 @pytest.mark.parametrize("way", ["shards", pytest.param("tensor", marks=pytest.mark.soak)])
 def test_checkpoints_load_across_numbers_of_processes(tmp_path: Path, way: str) -> None:
     [alone] = trained(tmp_path / "straight", "causal")
-    trained(tmp_path / "shrinks", "causal", way, 2, stop=3)
-    [found] = trained(tmp_path / "shrinks", "causal")[:1]
-    same(found, alone, slice(3, None))
-    trained(tmp_path / "grows", "causal", stop=3)
-    for found in trained(tmp_path / "grows", "causal", way, 2):
-        same(found, alone, slice(3, None))
+    for name, first, then in (("shrinks", (way, 2), ("copies", 1)), ("grows", ("copies", 1), (way, 2))):
+        begun = trained(tmp_path / name, "causal", *first, stop=3)
+        assert [member["losses"] for member in begun] == [pytest.approx(alone["losses"][:3], rel=1e-5)] * first[1]  # type: ignore[index]
+        ended = trained(tmp_path / name, "causal", *then)
+        assert len(ended) == then[1]
+        assert [member["losses"] for member in ended] == [pytest.approx(alone["losses"][3:], rel=1e-5)] * then[1]  # type: ignore[index]
+        for found in ended:
+            same(found, alone, slice(3, None))
 
 
 def test_an_architecture_without_a_plan_is_refused_tensor_parallel_training(tmp_path: Path) -> None:

@@ -81,3 +81,9 @@ def test_one_field_of_a_block_can_be_set_where_the_recipe_writes_no_block(worksp
     first = next(step.params for step in found.steps if step.name == "first")
     assert (first.optimiser.kind, first.optimiser.lr) == ("adamw", 0.01)
     assert (first.schedule.kind, first.schedule.warmup) == ("linear", 0.2)
+
+
+def test_a_field_of_a_block_of_a_step_that_writes_nothing_is_no_traceback(workspace: Path) -> None:
+    text = "sapwood: 1\nname: r\nstages:\n  finetune:\n"
+    with pytest.raises(RecipeError):
+        recipes.parse(text, "r.yaml", workspace, ["stages.finetune.optimiser.lr=0.01"])
