@@ -71,11 +71,12 @@ class Stage(BaseModel):
 
     def model_type(self, workspace: Path, given: Mapping[str, str]) -> str:
         """The architecture of the model that it makes (transformers' `model_type`), as far as it can be told before running; empty where
-        not. `given` has those of the models at its ports. By default a model stays what it was."""
+        not. `given` has each wired port, with the architecture of its model where that is known. By default a model stays what it was."""
         return given.get("model", "")
 
     def refusal(self, given: Mapping[str, str]) -> str:
-        """Why it cannot work on models of those architectures, one sentence; empty where it can, or where they are not known yet."""
+        """Why it cannot work on what its wired ports will hold, one sentence that ends with what to do; empty where it can, or where
+        that is not known yet. `given` as in `model_type`."""
         return ""
 
     def reads(self, workspace: Path) -> int:

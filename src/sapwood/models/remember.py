@@ -40,12 +40,18 @@ class Remember(BaseModel):
             found.append(f"remember.distil compares answers to a text, which {task} does not have whole; use replay or elastic")
         return found
 
+    def unfed(self, old: bool) -> str:
+        """What is wrong with having old examples, or none; one sentence, empty where nothing is."""
+        if (self.replay or self.elastic) and not old:
+            return "remember.replay and remember.elastic take old examples, and there are none; wire examples to the port old"
+        if old and not (self.replay or self.elastic):
+            return "there are old examples, and remember takes nothing from them; set remember.replay or remember.elastic"
+        return ""
+
     def fits(self, old: Sequence[Row], continued: bool) -> None:
         """`InputError` where what it needs is not there. `continued`: the model does the task already."""
-        if (self.replay or self.elastic) and not old:
-            raise InputError("remember.replay and remember.elastic take old examples, and there are none", "wire examples to the port old")
-        if old and not (self.replay or self.elastic):
-            raise InputError("there are old examples, and remember takes nothing from them", "set remember.replay or remember.elastic")
+        if wrong := self.unfed(bool(old)):
+            raise InputError(*wrong.split("; "))
         if (self.elastic or self.distil) and not continued:
             raise InputError(
                 "remember.elastic and remember.distil hold to what a model knew of this task, and this one never did it",

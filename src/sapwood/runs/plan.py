@@ -86,14 +86,14 @@ def check_world(recipe: Recipe, given: Mapping[str, Artifact]) -> None:
 
 
 def _unsuited(recipe: Recipe) -> list[Problem]:
-    """Stages that cannot work on the architectures that will reach them, as far as those can be told."""
+    """Stages that cannot work on what their ports will be given, as far as it can be told."""
     known: dict[Ref, str] = {}
     problems = []
     for step in recipe.steps:
         if isinstance(step.params, Stage):
-            given = {port: known[refs[0]] for port, refs in step.refs.items() if len(refs) == 1 and known.get(refs[0])}
+            given = {port: known.get(refs[0], "") if len(refs) == 1 else "" for port, refs in step.refs.items() if refs}
             if why := step.params.refusal(given):
-                problems.append(Problem(step.where, f"stages.{step.name}", f"{why}; choose another method, or another base model"))
+                problems.append(Problem(step.where, f"stages.{step.name}", why))
             made = step.params.model_type(recipe.workspace, given)
             if step.params.resumes and (why := support.spread_refusal(recipe.resources.way, step.params, made)):
                 problems.append(Problem(step.where, f"stages.{step.name}", why))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, model_validator
@@ -14,6 +15,7 @@ from sapwood.models.methods.lora import Lora
 from sapwood.models.optimisers import AdamW, Optimiser
 from sapwood.models.pretraining.catalogue import DEFAULT, AnyPretraining
 from sapwood.models.schedules import Linear, Schedule
+from sapwood.models.support import ARCHITECTURES
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
@@ -95,6 +97,13 @@ class Adapt(Stage):
     def check(self, workspace: Any) -> list[str]:
         return self.objective.missing() if self.objective else []
 
+    def refusal(self, given: Mapping[str, str]) -> str:
+        if self.elastic and "general" not in given:
+            return "elastic weighs each weight by general text, and there is none; wire documents to the port general"
+        family = given.get("model", "")
+        unsuited = self.objective.refusal(family) if self.objective and family in ARCHITECTURES else ""
+        return f"{unsuited}; leave objective out" if unsuited else ""
+
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(30 + self.epochs * bytes_in / 20e3, 2_500_000_000 + 4 * bytes_in, 1_000_000_000)
 
@@ -110,6 +119,8 @@ class Adapt(Stage):
         precision = predict.resolve(work.resources.precision)
         base, start = work.path(model), read_card(work.path(model))
         learns = self._learns(start)
+        if why := self.refusal({"general": ""} if general else {}):
+            raise InputError(*why.rsplit("; ", 1))
         if self.max_tokens > start.max_tokens:
             raise InputError(f"max_tokens {self.max_tokens} is over the model's {start.max_tokens}", f"set {start.max_tokens} or less")
         words = texts.load_tokenizer(base)
@@ -151,8 +162,6 @@ class Adapt(Stage):
         from sapwood.models.pretraining.pretraining import HELD_OUT_TOKENS
         from sapwood.text.parts.aside import divided
 
-        if self.elastic and not general:
-            raise InputError("elastic weighs each weight by general text, and there is none", "wire documents to the port general")
         replay = self.replay if general else 0.0
         everything = 1 << 40
         enough = int((1 - replay) * self.steps * self.batch_tokens) + 4 * HELD_OUT_TOKENS if self.steps else everything

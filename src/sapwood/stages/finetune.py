@@ -79,7 +79,8 @@ class Finetune(Stage):
     def refusal(self, given: Mapping[str, str]) -> str:
         from sapwood.models import support
 
-        return support.refusal(self.task, self.method, given["model"]) if "model" in given else ""
+        unsuited = support.refusal(self.task, self.method, given["model"]) if given.get("model") else ""
+        return f"{unsuited}; choose another method, or another base model" if unsuited else self.remember.unfed("old" in given)
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(15 + self.epochs * bytes_in / 30e3, 2_500_000_000, 1_000_000_000)
@@ -104,8 +105,8 @@ class Finetune(Stage):
         predict.use_threads(work.resources.threads)
         precision = predict.resolve(work.resources.precision)
         base, start = work.path(model), read_card(work.path(model))
-        if why := self.refusal({"model": architectures.model_type(base)}):
-            raise InputError(why, "choose another method, or another base model")
+        if why := self.refusal({"model": architectures.model_type(base)} | ({"old": ""} if old else {})):
+            raise InputError(*why.rsplit("; ", 1))
         ports = {"train": train, "dev": dev, "old": old}
         rows = Rows(*(self._rows(work, given, port) if given else [] for port, given in ports.items()))
         task = self.task.settled(rows.train, start)

@@ -76,7 +76,8 @@ class Prefer(Stage):
         return [f"method {self.method.kind} needs the package {missing}"] if missing else []
 
     def refusal(self, given: Mapping[str, str]) -> str:
-        return self.method.refusal("sequence", given["model"]) if "model" in given else ""
+        unsuited = self.method.refusal("sequence", given["model"]) if given.get("model") else ""
+        return f"{unsuited}; choose another method, or another base model" if unsuited else ""
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(30 + self.epochs * bytes_in / 20e3, 3_000_000_000, 1_000_000_000)
@@ -118,7 +119,7 @@ class Prefer(Stage):
 
         folder = work.path(model)
         if why := self.refusal({"model": architectures.model_type(folder)}):
-            raise InputError(why, "choose another method, or another base model")
+            raise InputError(*why.rsplit("; ", 1))
         start, tokenizer = read_card(folder), texts.load_tokenizer(folder)
         if self.max_tokens > start.max_tokens:
             raise InputError(f"max_tokens {self.max_tokens} is over the model's {start.max_tokens}", f"set {start.max_tokens} or less")

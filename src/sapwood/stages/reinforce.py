@@ -77,7 +77,8 @@ class Reinforce(Stage):
         return [f"method {self.method.kind} needs the package {missing}"] if missing else []
 
     def refusal(self, given: Mapping[str, str]) -> str:
-        return self.method.refusal("sequence", given["model"]) if "model" in given else ""
+        unsuited = self.method.refusal("sequence", given["model"]) if given.get("model") else ""
+        return f"{unsuited}; choose another method, or another base model" if unsuited else ""
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(20 + self.steps * self.batch_size * self.samples * self.most / 200, 4_000_000_000, 1_000_000_000)
@@ -117,7 +118,7 @@ class Reinforce(Stage):
 
         folder = work.path(model)
         if why := self.refusal({"model": architectures.model_type(folder)}):
-            raise InputError(why, "choose another method, or another base model")
+            raise InputError(*why.rsplit("; ", 1))
         start, tokenizer = read_card(folder), texts.load_tokenizer(folder)
         longest = self.max_tokens or start.max_tokens
         if not self.most < longest <= start.max_tokens:

@@ -75,6 +75,39 @@ def test_a_model_that_cannot_be_spread_so_is_refused_in_plan(workspace: Path, st
         plans.check_world(found, {})
 
 
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("remember: {replay: 0.2}", "remember.replay and remember.elastic take old examples, and there are none"),
+        ("old: rows.examples", "there are old examples, and remember takes nothing from them"),
+    ],
+)
+def test_old_examples_without_use_or_use_without_them_are_refused_in_plan(workspace: Path, first: str, said: str) -> None:
+    found = recipes.parse(RECIPE % (BASE, first, "epochs: 1"), "r.yaml", workspace)
+    with pytest.raises(RecipeError, match=said):
+        plans.check_world(found, {})
+
+
+ADAPTED = """
+  grown: {stage: pretrain, documents: [texts], tokenizer: words, architecture: {kind: llama}, size: 100k}
+  words: {stage: tokenize, documents: [texts]}
+  adapted: {stage: adapt, model: grown.model, documents: [texts], %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("objective: {kind: masked_lm}", "masked_lm is not for llama, it is for bert, albert; leave objective out"),
+        ("elastic: 1.0", "elastic weighs each weight by general text, and there is none; wire documents to the port general"),
+    ],
+)
+def test_adapting_what_cannot_be_adapted_so_is_refused_in_plan(workspace: Path, fields: str, said: str) -> None:
+    text = RECIPE % (BASE, "epochs: 1", "epochs: 1")
+    with pytest.raises(RecipeError, match=said):
+        plans.check_world(recipes.parse(text.rstrip() + ADAPTED % fields, "r.yaml", workspace), {})
+
+
 def test_one_field_of_a_block_can_be_set_where_the_recipe_writes_no_block(workspace: Path) -> None:
     text = RECIPE % (BASE, "epochs: 1", "epochs: 1")
     found = recipes.parse(text, "r.yaml", workspace, ["stages.first.optimiser.lr=0.01", "stages.first.schedule.warmup=0.2"])

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from sapwood.errors import InputError
 from sapwood.models.methods.method import Method, heads_only
 
 
@@ -31,7 +32,11 @@ class Freeze(Method):
 
         heads_only(model)
         for tower in towers(model):
-            for layer in tower[len(tower) - min(self.top_layers, len(tower)) :]:
+            if self.top_layers > len(tower):
+                raise InputError(
+                    f"top_layers {self.top_layers} is more than the {len(tower)} layers that there are", f"set {len(tower)} or less"
+                )
+            for layer in tower[len(tower) - self.top_layers :]:
                 layer.requires_grad_(True)
         return model
 

@@ -34,11 +34,12 @@ def shuffled(count: int, seed: int, epoch: int) -> Ids:
 
 
 @lru_cache(maxsize=4)
-def by_length(lengths: tuple[int, ...], rows: int, seed: int, epoch: int) -> list[Ids]:
-    """The rows of each step: shuffled, sorted by length within windows, and the steps shuffled again."""
+def by_length(lengths: tuple[int, ...], rows: int, seed: int, epoch: int, parts: int = 1) -> list[Ids]:
+    """The rows of each step: shuffled, sorted by length within windows, cut into `parts` a step, and the parts shuffled again."""
     order, sizes = shuffled(len(lengths), seed, epoch), np.asarray(lengths)
-    span = WINDOW * rows
+    span, size = WINDOW * rows, rows // parts
     windows = [order[i : i + span] for i in range(0, len(order), span)]
     sorted_ = [w[np.argsort(sizes[w], kind="stable")] for w in windows]
-    steps = [w[i : i + rows] for w in sorted_ for i in range(0, len(w), rows)]
-    return [steps[i] for i in np.random.default_rng([seed, epoch, 1]).permutation(len(steps))]
+    found = [w[i : i + size] for w in sorted_ for i in range(0, len(w), size)]
+    mixed = [found[i] for i in np.random.default_rng([seed, epoch, 1]).permutation(len(found))]
+    return [np.concatenate(mixed[i : i + parts]) for i in range(0, len(mixed), parts)]
