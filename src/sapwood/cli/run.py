@@ -175,6 +175,7 @@ def _print_plan(made: object) -> None:
 
     from sapwood import recipe as recipes
     from sapwood.runs.plan import Plan
+    from sapwood.runs.terminal import folded
 
     assert isinstance(made, Plan)
     sys.stdout.write(yaml.safe_dump(recipes.filled(made.recipe), sort_keys=False, allow_unicode=True, width=100))
@@ -201,4 +202,4 @@ def _print_plan(made: object) -> None:
     Console(width=80 if not sys.stdout.isatty() else None).print(table)
     for p in made.steps:
         for note in p.notes:
-            print(f"{p.step.name}: {note}")
+            print(folded(note, f"{p.step.name}: ", "  "))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -95,6 +94,7 @@ def stage(
 
 
 def _describe(name: str, kind: str, cls: type[Stage] | type[Action], as_json: bool) -> None:
+    from sapwood.runs.terminal import folded
     from sapwood.stage import inputs, outputs
 
     if as_json:
@@ -105,23 +105,18 @@ def _describe(name: str, kind: str, cls: type[Stage] | type[Action], as_json: bo
         print(json.dumps({"name": name, "kind": kind, **described, "schema": cls.model_json_schema()}, ensure_ascii=False))
         return
     print(f"{kind} {name}\n")
-    print(_wrapped(" ".join((cls.__doc__ or "").split()), "  "))
+    print(folded(" ".join((cls.__doc__ or "").split()), "  "))
     for title, ports, dashes in (("Inputs", inputs(cls), "--"), ("Outputs", outputs(cls), "")):
         if ports:
             print(f"\n{title}:")
             for port in ports.values():
-                print(_wrapped(port.describe(), f"  {dashes + port.name.replace('_', '-'):<22} ", " " * 25))
+                print(folded(port.describe(), f"  {dashes + port.name.replace('_', '-'):<22} ", " " * 25))
     print("\nFields:")
     for field_name, info in cls.model_fields.items():
         default = "needed" if info.is_required() else f"default {_shown(info.get_default(call_default_factory=True))}"
-        print(_wrapped(f"{info.description or ''} [{default}]", f"  --{field_name.replace('_', '-'):<20} ", " " * 25))
+        print(folded(f"{info.description or ''} [{default}]", f"  --{field_name.replace('_', '-'):<20} ", " " * 25))
         for block in _blocks(info.annotation):
-            print(_wrapped(_block_line(block), " " * 25 + "- ", " " * 27))
-
-
-def _wrapped(text: str, first: str, later: str | None = None) -> str:
-    """The text in lines of at most 80 columns."""
-    return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=first if later is None else later, break_on_hyphens=False)
+            print(folded(_block_line(block), " " * 25 + "- ", " " * 27))
 
 
 def _shown(value: Any) -> str:

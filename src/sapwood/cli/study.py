@@ -31,6 +31,7 @@ def plan(file: StudyFile, overrides: Set = None, store: StorePath = None, as_jso
     from tempfile import TemporaryDirectory
 
     from sapwood.recipe import study as studies
+    from sapwood.runs import terminal
     from sapwood.runs.studies import costs
     from sapwood.store.find import locate, open_store
 
@@ -43,7 +44,7 @@ def plan(file: StudyFile, overrides: Set = None, store: StorePath = None, as_jso
         print(json.dumps(told, ensure_ascii=False))
         return
     for line in costs.lines(told):
-        print(line)
+        print(terminal.folded(line, later="  "))
 
 
 @app.command()
@@ -148,7 +149,7 @@ def _closing(kept: Kept, as_json: bool, report: Path | None, best: Path | None) 
     for block in body["blocks"]:
         if block["type"] == "table" and len(block["rows"]) <= 12:
             console.print(terminal.plain(block["title"], block["columns"], block["rows"]))
-    print(body["summary"])
+    print(terminal.folded(body["summary"]))
     if body["data"].get("overrides"):
         print("Best values: " + " ".join(f"--set '{one}'" for one in body["data"]["overrides"]))
     for name, path in (("Report", report), ("Recipe with the best values", best)):
@@ -163,5 +164,6 @@ def _tell_json(kind: str, body: Mapping[str, Any]) -> None:
 
 def _tell(kind: str, body: Mapping[str, Any]) -> None:
     from sapwood.runs.studies.telling import line
+    from sapwood.runs.terminal import folded
 
-    print(line(kind, body), flush=True)
+    print(folded(line(kind, body), later="  "), flush=True)

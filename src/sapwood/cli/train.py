@@ -58,8 +58,11 @@ def preview(
 
 def told(one: Example) -> list[str]:
     """The lines that a person reads."""
+    from sapwood.runs.terminal import folded
+
     units = ", ".join(f"{count:,} {name}" for name, count in one.step_units.items())
-    lines = [f"Example {one.number}: step {one.step}, micro-batch {one.batch}, row {one.row}; the step's loss is divided by {units}"]
+    place = f"Example {one.number}: step {one.step}, micro-batch {one.batch}, row {one.row}; the step's loss is divided by {units}"
+    lines = [folded(place)]
     lines += [f"reads: {one.read}"] + ([f"says:  {one.said}"] if one.trained else [])
     lines += [f"{name}: {_value(value)}" for name, value in one.targets.items()]
     for name, tokens in one.parts.items():

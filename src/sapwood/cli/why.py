@@ -19,6 +19,7 @@ def why(
     Example: sapwood why last
     """
     from sapwood.runs import why as reasons
+    from sapwood.runs.terminal import folded
     from sapwood.store.find import open_store
 
     opened = open_store(store, create=False)
@@ -27,8 +28,8 @@ def why(
     if as_json:
         print(json.dumps(vars(told), ensure_ascii=False))
         return
-    print(f"Run {told.run} ({found.name}) is {told.status}: {told.because}")
+    print(folded(f"Run {told.run} ({found.name}) is {told.status}: {told.because}"))
     for sentence in told.noticed:
-        print(f"- {sentence}")
+        print(folded(sentence, "- ", "  "))
     if told.next:
-        print(f"Next: {told.next}")
+        print(folded(f"Next: {told.next}"))

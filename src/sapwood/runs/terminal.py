@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -67,6 +68,11 @@ def steps(rows: Sequence[Line], title: str = "Steps") -> Table:
         style = _STATE.get(row.state, "dim")
         table.add_row(escape(row.step), f"[{style}]{escape(row.state)}[/]", seconds(row.seconds), escape(row.said))
     return table
+
+
+def folded(text: str, first: str = "", later: str | None = None) -> str:
+    """The text in lines of at most 80 columns, the first behind `first` and the others behind `later`."""
+    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=first if later is None else later, break_on_hyphens=False)
 
 
 def plain(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sapwood.artifact import Documents, Examples, Model, Report, Tokenizer, Tokens
 from sapwood.errors import InputError
@@ -79,7 +79,9 @@ class Pretrain(Stage):
 
     name: str = Field("own", min_length=1, description="Name of the new model.")
     architecture: shapes.AnyShape = Field(shapes.Bert(), description="Family, and as much of its shape as is to be fixed.")
-    size: str = Field("", pattern=dial.PATTERN, description="Weights without embeddings, such as 12M: what is left open follows from it.")
+    size: Annotated[str, AfterValidator(dial.written)] = Field(
+        "", description="Weights without embeddings, such as 12M: what is left open follows from it."
+    )
     objective: AnyPretraining | None = Field(None, description="What it learns; by default what the family was made for.")
     max_tokens: int = Field(128, ge=16, le=8192, description="Longest input in tokens, special tokens included.")
     steps: int = Field(0, ge=0, description="Optimiser steps; 0 follows from the size, and is at most four passes over the text.")

@@ -120,3 +120,9 @@ def test_a_field_of_a_block_of_a_step_that_writes_nothing_is_no_traceback(worksp
     text = "sapwood: 1\nname: r\nstages:\n  finetune:\n"
     with pytest.raises(RecipeError):
         recipes.parse(text, "r.yaml", workspace, ["stages.finetune.optimiser.lr=0.01"])
+
+
+def test_a_size_that_cannot_be_read_is_named(workspace: Path) -> None:
+    text = RECIPE % (GROWN % "bert", "epochs: 1", "epochs: 1")
+    with pytest.raises(RecipeError, match="'banana' is no size: write a number with k, M or B behind it"):
+        recipes.parse(text, "r.yaml", workspace, ["stages.start.size=banana"])

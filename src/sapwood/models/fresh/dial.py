@@ -18,6 +18,7 @@ What it does NOT know: the text. Training stops after four passes over it whatev
 from __future__ import annotations
 
 import math
+import re
 from typing import NamedTuple
 
 from sapwood.models.fresh.shapes import T5, Albert, Shape
@@ -35,7 +36,14 @@ PASSES = 4
 """Passes over the text at most, where the number of steps is derived."""
 ALBERT_LAYERS = 12
 UNITS = {"k": 1e3, "m": 1e6, "b": 1e9}
-PATTERN = r"^([0-9]+(\.[0-9]+)?[kKmMbB])?$"
+WRITTEN = re.compile(r"([0-9]+(\.[0-9]+)?[kKmMbB])?")
+
+
+def written(size: str) -> str:
+    """The size as it was given, where it can be read. `ValueError` otherwise."""
+    if not WRITTEN.fullmatch(size):
+        raise ValueError(f"{size!r} is no size: write a number with k, M or B behind it, such as 700k or 12M")
+    return size
 
 
 class Derived(NamedTuple):
