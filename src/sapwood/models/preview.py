@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,17 @@ def _real(batch: Batch, name: str, row: int, ids: Any, wanted: Any) -> Any:
 
 
 def shown(tokenizer: Tokenizer, number: int) -> str:
-    """A token as text; its name in the vocabulary where it is a part of a character."""
-    text = str(tokenizer.decode([number], skip_special_tokens=False))
-    return text if text and "\ufffd" not in text else str(tokenizer.id_to_token(number))
+    """A token as text. Where it is a part of a character: its bytes, such as <E9><85>, in a byte-level vocabulary; its name in another."""
+    text, name = str(tokenizer.decode([number], skip_special_tokens=False)), str(tokenizer.id_to_token(number))
+    if text and "\ufffd" not in text:
+        return text
+    letters = _bytes()
+    return "".join(f"<{letters[c]:02X}>" for c in name) if "\ufffd" in text and all(c in letters for c in name) else name
+
+
+@cache
+def _bytes() -> Mapping[str, int]:
+    """The byte that each letter of a byte-level vocabulary stands for."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return {letter: byte for byte, letter in bytes_to_unicode().items()}

@@ -121,3 +121,16 @@ def test_the_command_runs_as_a_process(world: Any) -> None:
     command = [sys.executable, "-m", "sapwood.cli.main", "train", "preview", str(root / "recipe.yaml"), "write", "--store", str(store.root)]
     done = subprocess.run([*command, *inputs, "--example", "2", "--json"], capture_output=True, text=True, timeout=300, check=False)
     assert json.loads(done.stdout)["said"].replace(" ", "") == "非常好用[SEP]", done.stderr
+
+
+def test_parts_of_a_character_are_shown_as_their_bytes() -> None:
+    from tokenizers import Tokenizer as Words
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    from sapwood.models.preview import shown
+
+    words = Words(models.BPE())
+    words.pre_tokenizer, words.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    words.train_from_iterator(["good 酒"], trainers.BpeTrainer(vocab_size=256, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    assert [shown(words, i) for i in words.encode("酒").ids] == ["<E9>", "<85>", "<92>"]
+    assert [shown(words, i) for i in words.encode("go").ids] == ["g", "o"]
