@@ -7,6 +7,7 @@ What it does NOT do: warn when text was cut. Ask `count` first where over-long i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,19 +78,22 @@ def pad(rows: Sequence[Ids], fill: int = 0, multiple: int = 1) -> tuple[Ids, Ids
     return ids, mask
 
 
-def batches(lengths: Sequence[int] | Ids, tokens_per_batch: int, order: Sequence[int] | Ids | None = None) -> list[Ids]:
+def batches(
+    lengths: Sequence[int] | Ids, tokens_per_batch: int, order: Sequence[int] | Ids | None = None, padding: float = math.inf
+) -> list[Ids]:
     """Index arrays whose padded size (rows x longest) is at most `tokens_per_batch`; a longer single row goes alone.
 
     `order` says which rows, and which first (every row by default). They are sorted by length before they are cut, so
-    that batches hold rows of like length; equal lengths keep their order.
+    that batches hold rows of like length; equal lengths keep their order. No batch has more than `padding` tokens of padding.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     rows = np.arange(len(sizes)) if order is None else np.asarray(order, dtype=np.int64)
     rows = rows[np.argsort(sizes[rows], kind="stable")]
     cuts: list[Ids] = []
-    start = 0
+    start, upto = 0, np.concatenate([[0], np.cumsum(sizes[rows])])
     for stop in range(1, len(rows) + 1):
-        if stop == len(rows) or sizes[rows[stop]] * (stop + 1 - start) > tokens_per_batch:
+        padded = sizes[rows[stop]] * (stop + 1 - start) if stop < len(rows) else math.inf
+        if padded > tokens_per_batch or padded - (upto[stop + 1] - upto[start]) > padding:
             cuts.append(rows[start:stop])
             start = stop
     return cuts

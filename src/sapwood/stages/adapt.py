@@ -58,6 +58,7 @@ class Adapt(Stage):
     of each step is replayed from it, and held-out parts of it measure forgetting. The model before adapting is the baseline of everything.
     """
 
+    version: ClassVar[int] = 2
     uses_seed: ClassVar[bool] = True
     uses_precision: ClassVar[bool] = True
     resumes: ClassVar[bool] = True

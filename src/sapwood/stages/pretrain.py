@@ -61,7 +61,7 @@ class Pretrain(Stage):
     counting words gets on them. To go on with a model on new text, use `adapt`.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     uses_seed: ClassVar[bool] = True
     uses_precision: ClassVar[bool] = True
     resumes: ClassVar[bool] = True

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sapwood.errors import InputError
 from sapwood.models import card, masking, pairs, texts
+from sapwood.models.sources import source
 from sapwood.testing import tiny
 
 
@@ -47,6 +48,37 @@ def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], budge
     assert sorted(np.concatenate(cuts).tolist() if cuts else []) == list(range(len(lengths)))
     for cut in cuts:
         assert len(cut) == 1 or max(lengths[i] for i in cut) * len(cut) <= budget
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(0, 100))
+def test_batches_hold_no_more_padding_than_they_may(lengths: list[int], padding: int) -> None:
+    cuts = texts.batches(lengths, 10_000, padding=padding)
+    assert sorted(np.concatenate(cuts).tolist() if cuts else []) == list(range(len(lengths)))
+    for cut in cuts:
+        assert max(lengths[i] for i in cut) * len(cut) - sum(lengths[i] for i in cut) <= padding
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=400), st.integers(1, 12), st.integers(0, 3))
+def test_steps_of_mingled_lengths_hold_every_row_once(lengths: list[int], rows: int, seed: int) -> None:
+    steps = source.mingled(tuple(lengths), rows, seed, 0)
+    assert sorted(np.concatenate(steps).tolist()) == list(range(len(lengths)))
+    assert len(steps) == -(-len(lengths) // rows)
+    assert max(len(step) for step in steps) <= rows
+
+
+def test_a_step_mingles_lengths_and_its_micro_batches_do_not() -> None:
+    lengths = tuple(np.random.default_rng(0).integers(6, 128, 2048).tolist())
+    whole, parts = (order(lengths, 64, 1, 0) for order in (source.by_length, source.mingled))
+    spread = [np.mean([np.std([lengths[i] for i in step]) for step in steps]) for steps in (whole, parts)]
+    assert spread[0] < 3 < 20 < spread[1]
+    filled = [sum(max(lengths[i] for i in step[cut]) * len(cut) for cut in _cuts(lengths, step)) for step in parts]
+    assert sum(filled) < 1.1 * sum(lengths)
+
+
+def _cuts(lengths: tuple[int, ...], step: np.ndarray) -> list[np.ndarray]:
+    return texts.batches([lengths[i] for i in step], 8192, padding=source.PADDING)
 
 
 def test_padding_fills_the_right_and_masks_it() -> None:

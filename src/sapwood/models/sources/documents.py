@@ -1,7 +1,7 @@
 """Documents cut into windows, for encoders (masked words) and encoder-decoders (hidden spans).
 
-A document is cut every so many tokens, and the rest is a window of its own; windows of like length are batched together, so that short
-documents cost no padding. Each example is f(seed, epoch, window). A window of one token teaches nothing and is left out.
+A document is cut every so many tokens, and the rest is a window of its own; windows of like length share a micro-batch, so that short
+documents cost little padding. Each example is f(seed, epoch, window). A window of one token teaches nothing and is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sapwood.errors import InputError
 from sapwood.models import masking, pairs
 from sapwood.models.objectives.terms import Batch
 from sapwood.models.sources.masked import SpecialTokens
-from sapwood.models.sources.source import by_length
+from sapwood.models.sources.source import PADDING, mingled
 from sapwood.models.texts import Ids, batches, pad
 from sapwood.text.tokens.joins import Flags
 
@@ -72,7 +72,7 @@ def windows(tokenizer: Tokenizer, texts: Iterable[str], room: int, words: bool =
 
 @dataclass(frozen=True)
 class MaskedWindows:
-    """[CLS] window [SEP] with masked tokens, for masked words alone. A step has `rows` windows of like length."""
+    """[CLS] window [SEP] with masked tokens, for masked words alone. A step has `rows` windows."""
 
     ahead: ClassVar[bool] = True
     corpus: Windows
@@ -86,8 +86,8 @@ class MaskedWindows:
         return -(-len(self.corpus) // self.rows)
 
     def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
-        made = [self.example(seed, epoch, int(i)) for i in by_length(self.corpus.lengths, self.rows, seed, epoch)[index]]
-        return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch)]
+        made = [self.example(seed, epoch, int(i)) for i in mingled(self.corpus.lengths, self.rows, seed, epoch)[index]]
+        return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch, padding=PADDING)]
 
     def example(self, seed: int, epoch: int, number: int) -> tuple[Ids, Ids, Ids]:
         """(corrupted ids, masked positions, true ids there)."""
@@ -123,7 +123,7 @@ class Sentinels:
 
 @dataclass(frozen=True)
 class HiddenSpans:
-    """Windows with hidden spans, and the spans to be written (Raffel et al. 2020). A step has `rows` windows of like length.
+    """Windows with hidden spans, and the spans to be written (Raffel et al. 2020). A step has `rows` windows.
 
     Batches have decoder inputs, and in targets the flat `positions` (m,) of what is learned and its `tokens` (m,); `hidden` (m,) is True
     for tokens of the text, False for sentinels and the end.
@@ -142,8 +142,8 @@ class HiddenSpans:
         return -(-len(self.corpus) // self.rows)
 
     def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
-        made = [self.example(seed, epoch, int(i)) for i in by_length(self.corpus.lengths, self.rows, seed, epoch)[index]]
-        return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch)]
+        made = [self.example(seed, epoch, int(i)) for i in mingled(self.corpus.lengths, self.rows, seed, epoch)[index]]
+        return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch, padding=PADDING)]
 
     def flags(self, seed: int, epoch: int, number: int) -> Flags:
         """The window's hidden tokens."""

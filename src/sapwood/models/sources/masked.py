@@ -12,7 +12,7 @@ import torch
 
 from sapwood.models import masking, pairs
 from sapwood.models.objectives.terms import Batch
-from sapwood.models.sources.source import by_length
+from sapwood.models.sources.source import PADDING, mingled
 from sapwood.models.texts import Ids, batches, pad
 
 
@@ -29,7 +29,7 @@ class SpecialTokens:
 
 @dataclass(frozen=True)
 class MaskedPairs:
-    """Next-sentence pairs of a corpus with masked tokens. A step has `rows` pairs of like length."""
+    """Next-sentence pairs of a corpus with masked tokens. A step has `rows` pairs."""
 
     ahead: ClassVar[bool] = True
     corpus: pairs.Corpus
@@ -45,9 +45,9 @@ class MaskedPairs:
         return -(-len(self.corpus.windows) // self.rows)
 
     def at(self, seed: int, epoch: int, index: int) -> list[Batch]:
-        chosen = by_length(self.lengths, self.rows, seed, epoch)[index]
+        chosen = mingled(self.lengths, self.rows, seed, epoch)[index]
         made = [self.example(seed, epoch, int(i)) for i in chosen]
-        return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch)]
+        return [self._batch([made[i] for i in part]) for part in batches([len(m[0]) for m in made], self.tokens_per_batch, padding=PADDING)]
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
