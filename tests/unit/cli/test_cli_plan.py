@@ -30,5 +30,6 @@ def test_plan_explains_each_derived_value_and_json_has_the_notes(tmp_path: Path)
     assert [note.split(":")[0].lstrip("0123456789, ") for note in steps["pretrain"]][::2] == ["size 12M", "tokens a step"]
     assert steps["pretrain"][1].startswith("learning rate 0.00")
     told = plan(tmp_path)
-    assert all(f"pretrain: {note}" in told for note in steps["pretrain"])
+    assert all(f"pretrain: {note}" in " ".join(told.split()) for note in steps["pretrain"])
+    assert max(len(line) for line in told.partition(" total ")[2].splitlines()) <= 80
     assert "6 layers of width 384" in told

@@ -116,7 +116,7 @@ def test_what_cannot_be_learned_or_built_is_told_before_anything_runs() -> None:
         ({"architecture": {"kind": "llama"}, "objective": {"kind": "masked_lm"}}, "masked_lm is not for llama"),
         ({"architecture": {"kind": "albert"}, "objective": {"kind": "masked_lm"}}, "no head for next sentences"),
         ({"architecture": {"kind": "bert", "layers": 2, "width": 30, "heads": 4}}, "not a multiple of heads 4; set width to 32"),
-        ({"size": "12 million"}, "pattern"),
+        ({"size": "12 million"}, "is no size"),
     ):
         with pytest.raises(ValidationError, match=told):
             Pretrain.model_validate(fields)
