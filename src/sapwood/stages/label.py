@@ -20,7 +20,7 @@ class Labelled(NamedTuple):
 
 
 class Label(Stage):
-    """Give each document its label, and a domain by keyword rules; documents without a label go to `dropped`."""
+    """Give each document its label, or an example another one, and a domain by keyword rules; without a label it goes to `dropped`."""
 
     field: str = Field(
         "meta.label", pattern=r"^(meta\..+|source|language|license|url)$", description="Where the label is: a column, or meta.KEY."
@@ -33,7 +33,7 @@ class Label(Stage):
         {"field": "source"},
     )
 
-    def run(self, work: Work, documents: Documents) -> Labelled:
+    def run(self, work: Work, documents: Documents | Examples) -> Labelled:
         from sapwood.text import rows
         from sapwood.text.writer import Writer
 

@@ -86,6 +86,14 @@ def test_the_label_may_be_a_column(work):
     assert rows.read(work.path(examples), ["label"])["label"].to_pylist() == ["good", "good", "other", "other"]
 
 
+def test_examples_may_be_given_another_label(work):
+    documents = COLLECT.run(work)[0]
+    named, _, _ = Label(field="source").run(work, documents)
+    again, _, dropped = Label(field="meta.label").run(work, named)
+    assert rows.read(work.path(again), ["label"])["label"].to_pylist() == ["1", "1", "0"]
+    assert [row["text"] for row in rows.read(work.path(dropped)).to_pylist()] == ["no label here"]
+
+
 def test_a_missing_file_is_told_in_plan_and_refused_in_run(work):
     stage = Collect(sources=({"kind": "lines", "name": "a", "path": "nothing.txt"},))
     assert stage.check(work.workspace) == ["source a: no such file: nothing.txt; paths are relative to the workspace"]
