@@ -240,5 +240,6 @@ def ratios(runs: Runs) -> dict[str, float | None]:
         "mlm_vs_trainer_best": speed_ratio(runs, "trainer-best"),
         "mlm_ceiling_share": share,
         "plain_causal_ceiling_share": plain_share,
+        "mlm_share_vs_plain_causal": round(share / plain_share, 3),
         "mlm_equal_quality": all(equal_quality(runs, peer) for peer in TOOLS[1:3]),
     }
