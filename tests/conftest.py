@@ -1,6 +1,6 @@
 """Tests run beside each other on every core, so each uses one thread: two programs that take every core slow each other down.
 
-Property tests take the same examples in each run, and each test draws the same random numbers, so that a change fails by its own
+Property tests take the same examples in each run, and each begins with the generators in the same state, so that a change fails by its own
 fault; `make soak` looks for new ones.
 """
 

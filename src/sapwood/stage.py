@@ -75,7 +75,7 @@ class Stage(BaseModel):
         return given.get("model", "")
 
     def refusal(self, given: Mapping[str, str]) -> str:
-        """Why it cannot work on what its wired ports will hold, one sentence that ends with what to do; empty where it can, or where
+        """Why it cannot work on what its wired ports will hold, one sentence that ends with "; " and what to do; empty where it can, or where
         that is not known yet. `given` as in `model_type`."""
         return ""
 

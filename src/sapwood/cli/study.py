@@ -44,7 +44,7 @@ def plan(file: StudyFile, overrides: Set = None, store: StorePath = None, as_jso
         print(json.dumps(told, ensure_ascii=False))
         return
     for line in costs.lines(told):
-        print(terminal.folded(line, later="  "))
+        print(terminal.folded(line, later="      "))
 
 
 @app.command()

@@ -32,4 +32,4 @@ def why(
     for sentence in told.noticed:
         print(folded(sentence, "- ", "  "))
     if told.next:
-        print(folded(f"Next: {told.next}"))
+        print(f"Next: {told.next}")

@@ -146,7 +146,8 @@ def shown(tokenizer: Tokenizer, number: int) -> str:
     if text and "\ufffd" not in text:
         return text
     letters = _bytes()
-    return "".join(f"<{letters[c]:02X}>" for c in name) if "\ufffd" in text and all(c in letters for c in name) else name
+    whole = not text or name.isascii() or any(c not in letters for c in name)  # no part of a character is written in ASCII letters
+    return name if whole else "".join(f"<{letters[c]:02X}>" for c in name)
 
 
 @cache

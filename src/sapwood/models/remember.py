@@ -51,7 +51,7 @@ class Remember(BaseModel):
     def fits(self, old: Sequence[Row], continued: bool) -> None:
         """`InputError` where what it needs is not there. `continued`: the model does the task already."""
         if wrong := self.unfed(bool(old)):
-            raise InputError(*wrong.split("; "))
+            raise InputError(*wrong.rsplit("; ", 1))
         if (self.elastic or self.distil) and not continued:
             raise InputError(
                 "remember.elastic and remember.distil hold to what a model knew of this task, and this one never did it",

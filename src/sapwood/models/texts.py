@@ -84,7 +84,8 @@ def batches(
     """Index arrays whose padded size (rows x longest) is at most `tokens_per_batch`; a longer single row goes alone.
 
     `order` says which rows, and which first (every row by default). They are sorted by length before they are cut, so
-    that batches hold rows of like length; equal lengths keep their order. No batch has more than `padding` tokens of padding.
+    that batches hold rows of like length; equal lengths keep their order. Padded to its longest row, no batch has more
+    than `padding` tokens of padding.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     rows = np.arange(len(sizes)) if order is None else np.asarray(order, dtype=np.int64)

@@ -189,11 +189,11 @@ def _override(source: _Source, override: str) -> None:
         source.problems.append(Problem("--set", dotted, what))
         return
     place: Any = source.data
-    if path[0] in ("stages", "actions") and len(path) > 3:
+    if path[0] in ("stages", "actions"):
+        if place[path[0]][path[1]] is None:  # a step that writes nothing
+            place[path[0]][path[1]] = {}
         body = place[path[0]][path[1]]
-        if body is None:  # a step that writes nothing
-            body = place[path[0]][path[1]] = {}
-        if isinstance(body, dict):
+        if isinstance(body, dict) and len(path) > 3:
             body.setdefault(path[2], _usual(path[0], path[1], body, path[2]))
     for part in path[:-1]:
         place = place.setdefault(part, {}) if isinstance(place, dict) else place

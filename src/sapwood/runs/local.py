@@ -307,7 +307,8 @@ def _failed(context: _Context, step: Step, key: str, error: BaseException) -> No
     detail = "".join(traceback.format_exception(error))[-4000:] if not isinstance(error, SapwoodError) else str(error)
     failed = {"step": step.name, "name": step.registered, "action": step.is_action, "state": state, "key": key, "error": detail}
     context.outcome.steps.append(failed)
-    _emit(context, step, state, note=str(error).splitlines()[0] if str(error) else type(error).__name__)
+    told = str(error) if isinstance(error, SapwoodError) else f"{type(error).__name__}: {error}"
+    _emit(context, step, state, note=told.partition("\n")[0])
 
 
 def _arguments(step: Step, artifacts: Mapping[str, tuple[Artifact, ...]]) -> dict[str, Any]:

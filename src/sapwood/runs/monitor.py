@@ -154,12 +154,14 @@ class TerminalMonitor(QuietMonitor):
                 self.bar.curve(points)
 
     def _step(self, name: str, data: dict[str, Any]) -> None:
+        from rich.markup import escape
+
         state = data["state"]
         marks = {"running": "[cyan]>[/cyan]", "reused": "[green]=[/green]", "already done": "[green]=[/green]", "failed": "[red]x[/red]"}
         tail = f"{data['seconds']:.1f} s" if state == "done" else "" if state == "running" else state
         note = data.get("note", "")
         self.console.print(
-            f"{'  ' * int(data.get('depth', 0))}{marks.get(state, '[green]+[/green]')} {name:<16} {tail}{'  ' if tail else ''}[dim]{note}[/dim]".rstrip()
+            f"{'  ' * int(data.get('depth', 0))}{marks.get(state, '[green]+[/green]')} {name:<16} {tail}{'  ' if tail else ''}[dim]{escape(note)}[/dim]".rstrip()
         )
 
     @contextmanager

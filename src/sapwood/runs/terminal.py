@@ -71,8 +71,15 @@ def steps(rows: Sequence[Line], title: str = "Steps") -> Table:
 
 
 def folded(text: str, first: str = "", later: str | None = None) -> str:
-    """The text in lines of at most 80 columns, the first behind `first` and the others behind `later`."""
-    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=first if later is None else later, break_on_hyphens=False)
+    """The text in lines of at most 80 characters, the first behind `first` and the others behind `later`. Its own lines stay lines, and
+    what has no spaces stays whole."""
+    rest = first if later is None else later
+    fill = textwrap.TextWrapper(WIDTH, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False)
+    found = []
+    for place, line in enumerate(text.split("\n")):
+        fill.initial_indent = rest if place else first
+        found.append(fill.fill(line))
+    return "\n".join(found)
 
 
 def plain(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

@@ -103,7 +103,7 @@ class Adapt(Stage):
             return "elastic weighs each weight by general text, and there is none; wire documents to the port general"
         family = given.get("model", "")
         unsuited = self.objective.refusal(family) if self.objective and family in ARCHITECTURES else ""
-        return f"{unsuited}; leave objective out" if unsuited else ""
+        return f"{unsuited.partition('; ')[0]}; leave objective out, or mend it" if unsuited else ""
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(30 + self.epochs * bytes_in / 20e3, 2_500_000_000 + 4 * bytes_in, 1_000_000_000)
@@ -120,7 +120,7 @@ class Adapt(Stage):
         precision = predict.resolve(work.resources.precision)
         base, start = work.path(model), read_card(work.path(model))
         learns = self._learns(start)
-        if why := self.refusal({"general": ""} if general else {}):
+        if why := self.refusal({"model": architectures.model_type(base)} | ({"general": ""} if general else {})):
             raise InputError(*why.rsplit("; ", 1))
         if self.max_tokens > start.max_tokens:
             raise InputError(f"max_tokens {self.max_tokens} is over the model's {start.max_tokens}", f"set {start.max_tokens} or less")

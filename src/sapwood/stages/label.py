@@ -1,4 +1,4 @@
-"""Label: documents become examples."""
+"""Label: documents become examples, and examples others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pydantic import Field
 from sapwood.artifact import Documents, Examples, Report
 from sapwood.stage import Json, Stage, Work
 from sapwood.text.domains import Rule, domain
+
+LISTED = 200
+"""Labels that a report lists; a recipe may label by a field that has thousands."""
 
 
 class Labelled(NamedTuple):
@@ -67,13 +70,15 @@ class Label(Stage):
         lost = sum(number for (label, _), number in counts.items() if not label)
         kept = counts.total() - lost
         columns = ("label", *(name or "documents" for name in domains))
-        cells = [(label, *(counts[label, name] for name in domains)) for label in labels]
+        often = sorted(labels, key=lambda label: (-sum(counts[label, name] for name in domains), label))[:LISTED]
+        cells = [(label, *(counts[label, name] for name in domains)) for label in sorted(often)]
         reasons = [(f"no {self.field}", lost)] if lost else []
-        blocks = [report.table("Labels", columns, cells), report.table("Dropped", ("reason", "documents"), reasons)]
+        told = f"The {LISTED} most frequent of {len(labels):,} labels." if len(labels) > LISTED else ""
+        blocks = [report.table("Labels", columns, cells, told), report.table("Dropped", ("reason", "documents"), reasons)]
         data = {
             "kept": kept,
             "dropped": dict(reasons),
-            "labels": {label: sum(counts[label, name] for name in domains) for label in labels},
+            "labels": {label: sum(counts[label, name] for name in domains) for label in sorted(often)},
             "domains": {name: sum(counts[label, name] for label in labels) for name in domains if name},
         }
         folder = work.new("report")

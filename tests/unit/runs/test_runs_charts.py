@@ -88,3 +88,12 @@ def test_the_loss_is_seen_beside_the_bar_while_training(terminal, monkeypatch, c
     assert ("loss █▆▃▁ 1.000" if terminal else ", loss 1.000") in re.sub(
         r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue() + capsys.readouterr().err
     )
+
+
+def test_what_a_failed_step_says_is_text_and_no_markup():
+    from rich.console import Console
+
+    monitor, out = TerminalMonitor(), io.StringIO()
+    monitor.console = Console(file=out, width=140)
+    monitor.emit(Event("step", "clean", {"state": "failed", "note": "data[/x] is no list of [start, end]"}))
+    assert "data[/x] is no list of [start, end]" in out.getvalue()

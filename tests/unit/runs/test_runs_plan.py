@@ -98,7 +98,7 @@ ADAPTED = """
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ("objective: {kind: masked_lm}", "masked_lm is not for llama, it is for bert, albert; leave objective out"),
+        ("objective: {kind: masked_lm}", "masked_lm is not for llama, it is for bert, albert; leave objective out, or mend it"),
         ("elastic: 1.0", "elastic weighs each weight by general text, and there is none; wire documents to the port general"),
     ],
 )
@@ -117,9 +117,10 @@ def test_one_field_of_a_block_can_be_set_where_the_recipe_writes_no_block(worksp
 
 
 def test_a_field_of_a_block_of_a_step_that_writes_nothing_is_no_traceback(workspace: Path) -> None:
-    text = "sapwood: 1\nname: r\nstages:\n  finetune:\n"
-    with pytest.raises(RecipeError):
-        recipes.parse(text, "r.yaml", workspace, ["stages.finetune.optimiser.lr=0.01"])
+    text = "sapwood: 1\nname: r\ninputs: {raw: documents}\nstages:\n  clean:\n    documents: raw\n  tokenize:\n"
+    with pytest.raises(RecipeError) as told:
+        recipes.parse(text, "r.yaml", workspace, ["stages.tokenize.vocab_size=900", "stages.tokenize.nothing.at=1"])
+    assert [problem.path for problem in told.value.problems] == ["stages.tokenize.nothing", "stages.tokenize"]
 
 
 def test_a_size_that_cannot_be_read_is_named(workspace: Path) -> None:

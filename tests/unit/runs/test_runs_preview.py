@@ -134,3 +134,14 @@ def test_parts_of_a_character_are_shown_as_their_bytes() -> None:
     words.train_from_iterator(["good 酒"], trainers.BpeTrainer(vocab_size=256, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
     assert [shown(words, i) for i in words.encode("酒").ids] == ["<E9>", "<85>", "<92>"]
     assert [shown(words, i) for i in words.encode("go").ids] == ["g", "o"]
+
+
+def test_a_vocabulary_that_names_its_bytes_is_shown_by_these_names() -> None:
+    from tokenizers import Tokenizer as Words
+    from tokenizers import decoders, models
+
+    from sapwood.models.preview import shown
+
+    words = Words(models.BPE({"<0xE9>": 0, "<0x85>": 1, "<0x92>": 2}, [], byte_fallback=True))
+    words.decoder = decoders.ByteFallback()
+    assert [shown(words, i) for i in words.encode("酒").ids] == ["<0xE9>", "<0x85>", "<0x92>"]

@@ -94,6 +94,14 @@ def test_examples_may_be_given_another_label(work):
     assert [row["text"] for row in rows.read(work.path(dropped)).to_pylist()] == ["no label here"]
 
 
+def test_the_report_lists_the_most_frequent_of_many_labels(work, monkeypatch):
+    monkeypatch.setattr("sapwood.stages.label.LISTED", 1)
+    _, told, _ = Label(field="source").run(work, COLLECT.run(work)[0])
+    found = report.read(work.path(told))
+    assert found["data"]["labels"] == {"good": 2}
+    assert found["blocks"][0]["note"] == "The 1 most frequent of 2 labels."
+
+
 def test_a_missing_file_is_told_in_plan_and_refused_in_run(work):
     stage = Collect(sources=({"kind": "lines", "name": "a", "path": "nothing.txt"},))
     assert stage.check(work.workspace) == ["source a: no such file: nothing.txt; paths are relative to the workspace"]

@@ -16,7 +16,9 @@ class Freeze(Method):
     learning_rate: ClassVar[float] = 3e-4
 
     kind: Literal["freeze"] = "freeze"
-    top_layers: int = Field(2, ge=0, description="Layers nearest the output that train; 0 trains the heads only.")
+    top_layers: int = Field(
+        2, ge=0, description="Layers nearest the output that train, at most as many as there are; 0 trains the heads only."
+    )
 
     def rate(self, model: Any) -> float:
         """Heads alone are new and bear ten times what layers do: at 0.0003 a head on a 12 x 384 encoder had learned nothing after 50 steps."""
