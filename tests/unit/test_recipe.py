@@ -49,7 +49,7 @@ def test_a_wrong_value_names_field_and_value():
 
 def test_ports_must_fit_in_kind():
     [found] = problems(GOOD.replace("documents: kept.kept, field", "documents: kept.report, field"))
-    assert "takes documents, but kept.report is report" in found
+    assert "takes documents or examples, but kept.report is report" in found
 
 
 def test_a_rows_port_hands_its_kind_on():
@@ -59,7 +59,7 @@ def test_a_rows_port_hands_its_kind_on():
 
 
 def test_a_missing_port_and_an_unknown_output_are_problems():
-    assert "the port documents (documents) is not connected" in problems(GOOD.replace("documents: kept.kept, ", ""))[0]
+    assert "the port documents (documents or examples) is not connected" in problems(GOOD.replace("documents: kept.kept, ", ""))[0]
     assert "Did you mean kept?" in problems(GOOD.replace("kept.kept", "kept.keep"))[0]
 
 
