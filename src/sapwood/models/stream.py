@@ -17,13 +17,15 @@ import torch
 from torch import Tensor
 
 from sapwood.models.dropping import dropped
+from sapwood.models.products import together
 
 PLAIN = "plain"
 
 
 @contextmanager
 def narrow(model: Any, precision: str) -> Iterator[None]:
-    """Inside, an encoder that trains in bf16 with eager attention keeps its states in bf16. Other models are as they were."""
+    """Inside, an encoder that trains in bf16 with eager attention keeps its states in bf16 and adds each bias within its product.
+    Other models are as they were."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT wraps the model that it trains
     embeddings = getattr(getattr(inner, "base_model", inner), "embeddings", None)
     config = getattr(model, "config", None)
@@ -35,7 +37,8 @@ def narrow(model: Any, precision: str) -> Iterator[None]:
     handle = embeddings.register_forward_hook(_cast)  # type: ignore[union-attr]
     config._attn_implementation = PLAIN  # type: ignore[union-attr]
     try:
-        yield
+        with together(model):
+            yield
     finally:
         handle.remove()
         config._attn_implementation = "eager"  # type: ignore[union-attr]

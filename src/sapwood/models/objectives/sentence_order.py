@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
+from sapwood.models.instead import instead
 from sapwood.models.objectives import vocabulary
 from sapwood.models.objectives.terms import Batch, Terms, right
 
@@ -42,11 +43,8 @@ def states(model: Any, inputs: Mapping[str, Tensor], positions: Tensor) -> tuple
         return vocabulary.head(model, inputs).states.flatten(0, 1)[positions], None
     encoded = getattr(model, family)(**inputs)
     last = model.get_output_embeddings()
-    last.forward = lambda hidden: hidden
-    try:
+    with instead(last, lambda hidden: hidden):
         chosen = HEADS[family](model)(encoded.last_hidden_state.flatten(0, 1)[positions])
-    finally:
-        del last.forward
     return chosen, encoded.pooler_output
 
 

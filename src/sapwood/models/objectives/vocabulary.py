@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sapwood.models.instead import instead
+
 ROOM = 1 << 24
 """Logits of one chunk: 64 MB in fp32, 341 tokens over 49,152 words."""
 FEWEST = 32
@@ -44,11 +46,8 @@ def head(model: Any, inputs: Mapping[str, Tensor]) -> Head:
     The head hands its input through meanwhile, so prompts, scaling before the head and encoder-decoders keep their own way there.
     """
     last = model.get_output_embeddings()
-    last.forward = lambda states: states
-    try:
+    with instead(last, lambda states: states):
         states = model(**inputs).logits
-    finally:
-        del last.forward
     return Head(states, last.weight, getattr(last, "bias", None))
 
 
