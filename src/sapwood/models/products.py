@@ -2,7 +2,7 @@
 
 torch's `addmm` in bf16 writes the bias into its result before the product adds to it: 33 ms where the product alone takes 24 (3,456 x 512 by
 512 x 2,048, two cores). oneDNN adds a bias inside the product at no cost, through an operator of torch that has no way back; its way back is
-here. A masked-LM step of 6 x 512 is 8 to 13 % faster for it, a result rounded once in place of twice.
+here. A masked-LM step of 6 x 512 is 4 to 13 % faster for it.
 What it does NOT do: layers without a bias, for which torch calls the product alone.
 """
 
