@@ -7,8 +7,9 @@ differently), no dropout. `trainer-default` is the Trainer as it comes: fp32, te
 the default collator for masked words. `trainer-best` adds bf16, grouping by length and padding to multiples of 8. A unit is a token
 without its padding. The evaluation loss is fp32 over the same masked texts for all.
 
-Ceiling share = useful FLOPs a second / what bf16 products hold: the median over the timed steps, each beside the products of the second before and
-the second after it in the same process, since what a shared machine holds can double within a minute. Useful FLOPs are those of model products for tokens that are no padding, 2 a multiply-add, 3 times the forward pass:
+Ceiling share = useful FLOPs a second / what bf16 products hold: the median over the timed steps, each beside the products of the second
+before and the second after it in the same process, since what a shared machine holds can double within a minute. Useful FLOPs are those of
+model products for tokens that are no padding, 2 a multiply-add, 3 times the forward pass:
     3 x 2 x (tokens x layers x 12 x width^2 + 2 x layers x width x sum of length^2 + masked x (width^2 + width x vocabulary)).
 What share a machine lets anyone reach differs (a processor with fast matrix tiles waits for everything else), so `plain-causal` is a yardstick:
 a loop of plain torch, a GPT-2 of 6 layers x 768 in bf16, 8 x 256 tokens a step, no padding, counted in the same way. `mlm_share_vs_plain_causal`
@@ -134,7 +135,7 @@ def share(flops: Sequence[float], clock: Clock, tops: Sequence[float]) -> dict[s
 def ceiling() -> float:
     """FLOPs a second that bf16 products hold here: of squares and of the model's own shapes, the best median over a quarter of a second each.
 
-    Not the best single call: on a shared machine that was up to 1.5 times what any shape held for a second.
+    Not the best single call: on a shared machine that was up to 1.5 times what any shape held.
     """
     import torch
 
