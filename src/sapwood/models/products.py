@@ -62,10 +62,10 @@ class _Biased(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w = ctx.saved_tensors
-        flat = slope.reshape(-1, slope.shape[-1])
+        flat = slope.reshape(-1, slope.shape[-1])  # a `slope` of three dimensions that lies askew would be multiplied row by row, at half the rate
         wanted, types = ctx.needs_input_grad, ctx.types
         return (
-            (slope @ w).to(types[0]) if wanted[0] else None,
+            (flat @ w).view(x.shape).to(types[0]) if wanted[0] else None,
             (flat.t() @ x.reshape(-1, x.shape[-1])).to(types[1]) if wanted[1] else None,
             flat.sum(0).to(types[2]) if wanted[2] else None,
         )
