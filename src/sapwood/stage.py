@@ -190,7 +190,10 @@ class Resources(BaseModel):
         "none", description="full: each process keeps a share of weights, gradients and optimiser states."
     )
     tensor: int = Field(1, ge=1, description="Processes that compute each layer together; 1, or as many as there are.")
-    precision: str = Field("auto", pattern="^(auto|fp32|bf16)$", description="auto is bf16 where this CPU is fast in it.")
+    precision: str = Field("auto", pattern="^(auto|fp32|bf16)$", description="auto is bf16 where this CPU, or the GPU, is fast in it.")
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="Where models train. cuda takes an NVIDIA GPU; it was never run on a real one."
+    )
 
     @model_validator(mode="after")
     def _together(self) -> Self:

@@ -232,7 +232,12 @@ def torch_findings() -> Iterator[Finding]:
         return
     yield Finding("imports", "torch", "ok", f"{found['version']}, {found['threads']} threads")
     named = "; ".join(f"{name}, {size / 1e9:.0f} GB" for name, size in found["cuda"])
-    yield Finding("machine", "accelerators", "ok", f"{named}: used by nothing yet" if named else "none: the CPU does the work")
+    yield Finding(
+        "machine",
+        "accelerators",
+        "ok",
+        f"{named}: for training, where a recipe says resources: {{device: cuda}}" if named else "none: the CPU does the work",
+    )
     if "bf16" not in found:
         late = code is None
         detail = "not measured in time" if late else f"measuring it ended with exit code {code}"

@@ -58,7 +58,7 @@ def save(
     files = {
         "weights.safetensors": {k: v.detach() for k, v in trained(model).items()},
         "optimiser.safetensors": moments,
-        "generator.safetensors": {"torch": torch.get_rng_state()},
+        "generator.safetensors": {"torch": torch.get_rng_state(), **_beside(model)},
         **({"extras.safetensors": dict(extras)} if extras else {}),
     }
     need_room(home, sum(t.numel() * t.element_size() for group in files.values() for t in group.values()))
@@ -67,6 +67,11 @@ def save(
         if old != folder and not (keep_every and number(old) % keep_every == 0):
             remove(old)
     return folder
+
+
+def _beside(model: Any) -> dict[str, Tensor]:
+    """The generator of the GPU that the model is on, if it is on one."""
+    return {"cuda": torch.cuda.get_rng_state()} if next(model.parameters()).device.type == "cuda" else {}
 
 
 def need_room(home: Path, size: int) -> None:
@@ -89,9 +94,12 @@ def load(folder: Path, model: Any, optimiser: Any) -> tuple[dict[str, Json], dic
     optimiser.state.clear()
     for key, tensor in load_file(folder / "optimiser.safetensors").items():
         name, slot = key.rsplit("/", 1)
-        optimiser.state[parameters[name]][slot] = tensor
+        optimiser.state[parameters[name]][slot] = tensor.to(parameters[name].device)
     state: dict[str, Json] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    torch.set_rng_state(load_file(folder / "generator.safetensors")["torch"])
+    generators = load_file(folder / "generator.safetensors")
+    torch.set_rng_state(generators["torch"])
+    if "cuda" in generators and _beside(model):  # a training that goes on elsewhere draws other numbers
+        torch.cuda.set_rng_state(generators["cuda"])
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, *rest = state["numpy"]
@@ -125,7 +133,7 @@ def write(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapp
     try:
         fresh.mkdir(parents=True)
         for name, group in tensors.items():
-            save_file({k: v.contiguous() for k, v in group.items()}, fresh / name)
+            save_file({k: v.cpu().contiguous() for k, v in group.items()}, fresh / name)
         (fresh / "state.json").write_text(json.dumps(state), encoding="utf-8")
         files = sorted(path for path in fresh.iterdir())
         _sync(files)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sapwood.models import placing
 from sapwood.models.texts import Ids, batches, pad
 
 Advance = Callable[[float], None] | None
@@ -47,9 +48,9 @@ def write(model: Any, prompts: Sequence[Ids], writing: Writing, autocast: bool =
     found: dict[int, Ids] = {}
     for part in batches([(len(p) + writing.most) * writing.beams for p in prompts], writing.tokens_per_batch):
         ids, mask = (pad if both else pad_left)([prompts[i] for i in part], writing.fill)
-        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            made = model.generate(**inputs, generation_config=settings).numpy()
+        inputs = dict(zip(("input_ids", "attention_mask"), placing.given(model, ids, mask), strict=True))
+        with placing.arithmetic(model, "bf16" if autocast else "fp32"):
+            made = model.generate(**inputs, generation_config=settings).cpu().numpy()
         start = 1 if both else ids.shape[1]
         found.update({int(i): cut(row[start:], writing.ends) for i, row in zip(part, made, strict=True)})
         if advance:

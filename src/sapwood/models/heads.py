@@ -7,14 +7,13 @@ decoders alike: a decoder's text is judged by its last token, its tokens and spa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from sapwood.errors import InputError
-from sapwood.models import additions, texts
+from sapwood.models import additions, placing, texts
 from sapwood.models.architectures import attention, quiet, seeded
 from sapwood.models.tasks.task import Advance, Setting
 from sapwood.models.texts import Ids
@@ -66,8 +65,9 @@ def asked(model: Any, ids: Sequence[Ids], fill: int, precision: str, advance: Ad
     """(rows, the model's output on them), rows of like length together. The model is used in the mode it is in."""
     for part in texts.batches([len(row) for row in ids], TOKENS_PER_BATCH):
         tokens, mask = texts.pad([ids[i] for i in part], fill, multiple=8)
-        with torch.autocast("cpu", dtype=torch.bfloat16) if precision == "bf16" else nullcontext():
-            answered = model(input_ids=torch.from_numpy(tokens), attention_mask=torch.from_numpy(mask))
+        read, seen = placing.given(model, tokens, mask)
+        with placing.arithmetic(model, precision):
+            answered = model(input_ids=read, attention_mask=seen)
         yield part, answered
         if advance:
             advance(len(part))
@@ -79,5 +79,5 @@ def text_logits(model: Any, ids: Sequence[Ids], fill: int, precision: str, advan
 
     found = np.zeros((len(ids), model.config.num_labels), dtype=np.float32)
     for part, answered in asked(model, ids, fill, precision, advance):
-        found[part] = answered.logits.float().numpy()
+        found[part] = answered.logits.float().cpu().numpy()
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from sapwood.errors import InputError
-from sapwood.models import additions, committee, texts
+from sapwood.models import additions, committee, placing, texts
 from sapwood.models.card import Card, read_card
 
 Advance = Callable[[float], None] | None
@@ -68,19 +67,16 @@ def probabilities(model: Any, ids: Sequence[texts.Ids], fill: int, autocast: boo
     found: list[tuple[texts.Ids, NDArray[np.float32]]] = []
     for part in texts.batches([len(row) for row in ids], TOKENS_PER_BATCH):
         tokens, mask = texts.pad([ids[i] for i in part], fill, multiple=8)
-        with _arithmetic(autocast):
-            logits = model(input_ids=torch.from_numpy(tokens), attention_mask=torch.from_numpy(mask)).logits
-        found.append((part, logits.float().softmax(-1).numpy()))
+        read, seen = placing.given(model, tokens, mask)
+        with placing.arithmetic(model, "bf16" if autocast else "fp32"):
+            logits = model(input_ids=read, attention_mask=seen).logits
+        found.append((part, logits.float().softmax(-1).cpu().numpy()))
         if advance:
             advance(len(part))
     answer = np.zeros((len(ids), model.config.num_labels), dtype=np.float32)
     for part, rows in found:
         answer[part] = rows
     return answer
-
-
-def _arithmetic(autocast: bool) -> AbstractContextManager[Any]:
-    return torch.autocast("cpu", dtype=torch.bfloat16) if autocast else nullcontext()
 
 
 def use_threads(threads: int) -> None:

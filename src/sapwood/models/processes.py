@@ -119,12 +119,13 @@ def present() -> Team:
 
 
 @contextmanager
-def joined(way: Way = "copies") -> Iterator[Team]:
-    """The team that torch's launcher made (`python -m torch.distributed.run --nproc-per-node 2 ...`), over gloo; `ALONE` without it."""
+def joined(way: Way = "copies", device: str = "cpu") -> Iterator[Team]:
+    """The team that torch's launcher made (`python -m torch.distributed.run --nproc-per-node 2 ...`), over gloo, and between GPUs over nccl;
+    `ALONE` without it."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
-    distributed.init_process_group("gloo")
+    distributed.init_process_group("gloo" if device == "cpu" else "cpu:gloo,cuda:nccl")
     token = _joined.set(Team(distributed.get_rank(), distributed.get_world_size(), way))
     try:
         yield _joined.get()

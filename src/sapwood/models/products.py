@@ -62,7 +62,9 @@ class _Biased(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, w = ctx.saved_tensors
-        flat = slope.reshape(-1, slope.shape[-1])  # a `slope` of three dimensions that lies askew would be multiplied row by row, at half the rate
+        flat = slope.reshape(
+            -1, slope.shape[-1]
+        )  # a `slope` of three dimensions that lies askew would be multiplied row by row, at half the rate
         wanted, types = ctx.needs_input_grad, ctx.types
         return (
             (flat @ w).view(x.shape).to(types[0]) if wanted[0] else None,

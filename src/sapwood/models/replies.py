@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sapwood.errors import InputError
-from sapwood.models import texts
+from sapwood.models import placing, texts
 from sapwood.models.objectives import vocabulary
 from sapwood.models.tasks.task import Reader
 from sapwood.models.texts import Ids
@@ -130,9 +130,9 @@ def likelihoods(model: Any, inputs: Mapping[str, Tensor], targets: Mapping[str, 
 def of(model: Any, replies: Sequence[Reply], how: Writer, precision: str) -> np.ndarray:
     """The log-probability of each reply in their order, (n,) float64, without a gradient and without dropout."""
     found = np.empty(len(replies), dtype=np.float64)
-    device = next(model.parameters()).device
+    device = placing.of(model)
     model.eval()
-    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+    with torch.no_grad(), placing.arithmetic(model, precision):
         for part in texts.batches([len(reply.read) + len(reply.written) for reply in replies], TOKENS_PER_BATCH):
             inputs, targets = batch([replies[i] for i in part], how.both, how.start, how.fill)
             moved = [{k: v.to(device) for k, v in one.items()} for one in (inputs, targets)]

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from sapwood.errors import InputError, Interrupted, SapwoodError
-from sapwood.models import allocation, checkpoint, guarding, optimisers, schedules, spreading
+from sapwood.models import allocation, checkpoint, guarding, optimisers, placing, schedules, spreading
 from sapwood.models.ahead import Ahead
-from sapwood.models.exact import deterministic, seed_all
+from sapwood.models.exact import deterministic, forked, seed_all
 from sapwood.models.guarding import Rules
 from sapwood.models.looking import look
 from sapwood.models.objectives.terms import Batch, Objective
@@ -44,6 +44,7 @@ class Plan(BaseModel):
     rules: Rules = Rules()
     clip: float = Field(1.0, gt=0, description="Largest norm of the whole gradient.")
     precision: Literal["fp32", "bf16"] = "fp32"
+    device: str = Field("cpu", description="Where the model trains; it is on the CPU before and after.")
     log_every: int = Field(10, ge=1)
     save_every: int = Field(0, ge=0, description="0 saves before evaluations and when stopped only.")
     keep_every: int = Field(0, ge=0, description="Checkpoints of these steps stay; all others but the newest are dropped. 0 keeps none.")
@@ -118,9 +119,15 @@ def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: in
         raise InputError(
             f"{', '.join(calls.extras)} reads whole weights after each step", "leave it out, or train with shard: none, tensor: 1"
         )
+    device = placing.named(plan.device)
+    with placing.placed(model, device), deterministic(device), allocation.kept(), Ahead(source, seed) as batches:
+        return _train(model, batches, objective, plan, seed, home, calls)
+
+
+def _train(model: Any, batches: Ahead, objective: Objective, plan: Plan, seed: int, home: Path, calls: Calls) -> Progress:
     spread = spreading.spread(model, objective, calls.team)
     optimiser = optimisers.make(plan.optimiser, spread.model, plan.lr)
-    with deterministic(), allocation.kept(), narrow(spread.model, plan.precision), Ahead(source, seed) as batches:
+    with narrow(spread.model, plan.precision):
         progress = _resume(home, spread, optimiser, calls)
         if progress is None:
             seed_all(seed)
@@ -131,7 +138,7 @@ def train(model: Any, source: Source, objective: Objective, plan: Plan, seed: in
             micro = batches.take(progress.epoch, progress.index)
             calls.team.reseed(seed, progress.step)
             one_step(spread.model, micro, spread.objective, plan, optimiser, progress, calls)
-            _forward(progress, source, seed)
+            _forward(progress, batches.source, seed)
             _log_if_due(plan, progress, calls)
             calls.advance(1)
             stopping = calls.team.agreed(calls.stopping())
@@ -168,14 +175,14 @@ def one_step(
 
 def accumulate(model: Any, micro: list[Batch], objective: Objective, precision: str, team: Team = ALONE) -> dict[str, list[float]]:
     """Gradients of the step's loss, left in `.grad`. Returns (sum, units) by name; `loss` is the step's loss, units 1."""
-    device = next(model.parameters()).device
+    device = placing.of(model)
     whole: dict[str, int] = {}
     for batch in micro:
         for name, count in batch.trained.items():
             whole[name] = whole.get(name, 0) + count
     sums: dict[str, list[Any]] = {"loss": [0.0, 1.0]}
     for batch, counts in team.share(micro):
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        with placing.arithmetic(model, precision):
             terms = objective(model, batch.to(device))
         assert dict(terms.count) == dict(batch.trained), "the objective trained other units than the source announced"
         loss = torch.stack([total / whole[name] for name, total in terms.sum.items()]).sum()
@@ -225,7 +232,8 @@ def _resume(home: Path, spread: spreading.Spread, optimiser: Any, calls: Calls) 
     state, extras = checkpoint.load(found, spread.whole, told)
     spread.scatter(optimiser, told)
     for name, extra in calls.extras.items():
-        extra.load({key.removeprefix(f"{name}/"): t for key, t in extras.items() if key.startswith(f"{name}/")})
+        own = {key.removeprefix(f"{name}/"): t for key, t in extras.items() if key.startswith(f"{name}/")}
+        extra.load({key: t.to(placing.of(spread.whole)) for key, t in own.items()})
     return Progress(**state["progress"])
 
 
@@ -267,7 +275,7 @@ def _evaluate_if_due(model: Any, plan: Plan, progress: Progress, home: Path, cal
     if calls.evaluate is None or not progress.step or done or not _evaluation_due(plan, progress.step):
         return
     model.eval()
-    with judged(model, calls), torch.random.fork_rng(devices=[]):
+    with judged(model, calls), forked(placing.of(model)):
         with torch.inference_mode():
             scores = dict(calls.evaluate(model))
         progress.scores.append({"step": float(progress.step), **scores})

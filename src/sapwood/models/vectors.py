@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sapwood.models import texts
+from sapwood.models import placing, texts
 from sapwood.models.texts import Ids
 
 if TYPE_CHECKING:
@@ -65,12 +65,11 @@ def of(model: Any, ids: Sequence[Ids], fill: int, precision: str) -> np.ndarray:
     """The vectors of encoded texts in their order, (n, width) fp32, whatever the batches."""
     parts = texts.batches([len(row) for row in ids], TOKENS_PER_BATCH)
     found: list[Tensor] = []
-    device = next(model.parameters()).device
     model.eval()
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+    with torch.inference_mode(), placing.arithmetic(model, precision):
         for part in parts:
             tokens, mask = texts.pad([ids[i] for i in part], fill, multiple=8)
-            found.append(encoded(model, torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device)).cpu())
+            found.append(encoded(model, *placing.given(model, tokens, mask)).cpu())
     vectors = np.empty((len(ids), found[0].shape[1]), dtype=np.float32)
     for part, rows in zip(parts, found, strict=True):
         vectors[part] = rows.numpy()

@@ -129,7 +129,7 @@ def _member(folder: Path) -> None:
     from sapwood.models import processes
 
     order = json.loads((folder / "order.json").read_text(encoding="utf-8"))
-    with processes.joined(order["way"]) as team:
+    with processes.joined(order["way"], order["resources"]["device"]) as team:
         real, scratch, line = LocalStore(Path(order["store"])), Path(order["scratch"]), _Line(folder, team.rank == 0)
         store: Any = real
         if team.rank:

@@ -80,9 +80,19 @@ def check_world(recipe: Recipe, given: Mapping[str, Artifact]) -> None:
     for step in recipe.steps:
         section = "actions" if step.is_action else "stages"
         problems += [Problem(step.where, f"{section}.{step.name}", fault) for fault in step.params.check(recipe.workspace)]
+    problems += [Problem(recipe.file, "resources.device", why) for why in [_no_device(recipe)] if why]
     problems += _unsuited(recipe)
     if problems:
         raise RecipeError(problems, "mend these, then run the same command again")
+
+
+def _no_device(recipe: Recipe) -> str:
+    """Why its models cannot train where the recipe says; empty where they can. Loads torch only where a GPU is asked for."""
+    if recipe.resources.device == "cpu":
+        return ""
+    from sapwood.models import placing
+
+    return placing.missing(recipe.resources.device, recipe.resources.processes)
 
 
 def _unsuited(recipe: Recipe) -> list[Problem]:

@@ -20,7 +20,7 @@ def resources(recipe: Recipe, store: LocalStore) -> Resources:
     asked, needed = recipe.resources, any(step.is_action or _precise(step.params) for step in recipe.steps)
     available = cores()
     threads = asked.threads or _positive(os.environ.get("OMP_NUM_THREADS", "")) or available
-    precision = _precision(store.root / FILE) if needed and asked.precision == "auto" else asked.precision
+    precision = _precision(store.root / FILE, asked.device) if needed and asked.precision == "auto" else asked.precision
     return asked.model_copy(update={"threads": threads, "workers": asked.workers or available, "precision": precision})
 
 
@@ -32,7 +32,11 @@ def _positive(text: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _precision(file: Path) -> str:
+def _precision(file: Path, device: str) -> str:
+    if device == "cuda":
+        import torch
+
+        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
     known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     cpu = cpu_model() or "unknown"
     if cpu not in known:

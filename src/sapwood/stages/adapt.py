@@ -189,7 +189,7 @@ class Adapt(Stage):
         source = learns.source(reading, read.domain.taught, read.rows - read.again)
         if read.general and read.again:
             source = Mixed(source, learns.source(reading, read.general.taught, read.again))
-        plan = self._plan(net, self.steps or self.epochs * source.steps(work.seed, 0), precision)
+        plan = self._plan(net, self.steps or self.epochs * source.steps(work.seed, 0), precision, work.resources.device)
         work.say(costs.forecast(net, plan.steps * self.batch_tokens, self.batch_tokens, precision))
         objective = self._objective(net, learns, reading, read, work.seed)
 
@@ -216,7 +216,7 @@ class Adapt(Stage):
         were = {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
         return wrapping.elastic(inner, were, stiff, self.elastic)
 
-    def _plan(self, net: Any, steps: int, precision: str) -> Plan:
+    def _plan(self, net: Any, steps: int, precision: str, device: str) -> Plan:
         from sapwood.models.train import Plan
 
         return Plan(
@@ -226,6 +226,7 @@ class Adapt(Stage):
             schedule=self.schedule,
             rules=self.rules,
             precision="bf16" if precision == "bf16" else "fp32",
+            device=device,
             log_every=max(1, steps // 60),
             save_every=max(50, steps // 10),
             evaluate_every=max(1, steps // 3),

@@ -163,6 +163,7 @@ class Distil(Stage):
             optimiser=self.optimiser,
             schedule=self.schedule,
             precision="bf16" if card.precision == "bf16" else "fp32",
+            device=work.resources.device,
             evaluate_every=a_pass,
             keep_best="macro_f1",
         )

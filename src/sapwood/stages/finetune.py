@@ -175,6 +175,7 @@ class Finetune(Stage):
             schedule=self.schedule,
             rules=self.rules,
             precision="bf16" if precision == "bf16" else "fp32",
+            device=work.resources.device,
             log_every=max(1, self.epochs * a_pass // 100),
             evaluate_every=a_pass,
             keep_best=self.task.best if rows.dev else "",

@@ -155,6 +155,7 @@ class Prefer(Stage):
             schedule=self.schedule,
             rules=self.rules,
             precision="bf16" if precision == "bf16" else "fp32",
+            device=work.resources.device,
             log_every=max(1, self.epochs * a_pass // 100),
         )
         started = perf_counter()

@@ -202,7 +202,7 @@ class Pretrain(Stage):
 
         from sapwood.models import costs, guarding, train
 
-        learns, derived, plan = self._learns(), self._derived(), self._plan(sides.steps, precision)
+        learns, derived, plan = self._learns(), self._derived(), self._plan(sides.steps, precision, work.resources.device)
         work.say(costs.forecast(net, sides.steps * derived.batch_tokens, derived.batch_tokens, precision))
         started = perf_counter()
         with work.progress("pretrain", sides.steps, "steps") as meter:
@@ -219,7 +219,7 @@ class Pretrain(Stage):
         work.say(f"{sides.steps * derived.batch_tokens / took:,.0f} tokens a second with evaluations, {took:.0f} s")
         return progress
 
-    def _plan(self, steps: int, precision: str) -> Plan:
+    def _plan(self, steps: int, precision: str, device: str) -> Plan:
         from sapwood.models.train import Plan
 
         return Plan(
@@ -229,6 +229,7 @@ class Pretrain(Stage):
             schedule=self.schedule,
             rules=self.rules,
             precision="bf16" if precision == "bf16" else "fp32",
+            device=device,
             log_every=max(1, steps // 60),
             save_every=max(50, steps // 10),
             evaluate_every=max(1, steps // 6),

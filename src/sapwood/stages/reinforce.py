@@ -153,6 +153,7 @@ class Reinforce(Stage):
             schedule=self.schedule,
             rules=self.rules,
             precision="bf16" if precision == "bf16" else "fp32",
+            device=work.resources.device,
             log_every=max(1, self.steps // 100),
         )
         with work.progress("rewards", plan.steps, "steps") as meter:

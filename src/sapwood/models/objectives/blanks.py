@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sapwood.errors import InputError
+from sapwood.models import placing
 from sapwood.models.objectives import vocabulary
 from sapwood.models.objectives.terms import Batch, Objective, Terms, right
 from sapwood.models.sources.blanks import Blanks
@@ -56,9 +57,9 @@ def blanks(smoothing: float = 0.0) -> Objective:
 def probabilities(model: Any, source: Blanks, precision: str, advance: Advance = None) -> np.ndarray:
     """(n, classes) fp32, in the order of the source's texts, whatever the batches."""
     found = np.empty((len(source.ids), len(source.words)), dtype=np.float32)
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+    with torch.inference_mode(), placing.arithmetic(model, precision):
         for part in source.cut():
-            found[part] = logits(model, source.batch(part)).softmax(-1).numpy()
+            found[part] = logits(model, source.batch(part).to(placing.of(model))).softmax(-1).cpu().numpy()
             if advance:
                 advance(len(part))
     return found

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sapwood.models import texts
+from sapwood.models import placing, texts
 from sapwood.models.objectives.terms import Batch, Objective, Terms
 from sapwood.models.sources.comparing import padded
 
@@ -34,9 +34,9 @@ def scores(
 ) -> np.ndarray:
     """The score of each encoded pair in their order, (n,) fp32, whatever the batches. `advance` is told shares of all pairs."""
     found = np.empty(len(pairs), dtype=np.float32)
-    device = next(model.parameters()).device
+    device = placing.of(model)
     model.eval()
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+    with torch.inference_mode(), placing.arithmetic(model, precision):
         for part in texts.batches([len(ids) for ids, _ in pairs], TOKENS_PER_BATCH):
             inputs = padded([pairs[i] for i in part], fill, multiple=8)
             found[part] = read(model, {name: t.to(device) for name, t in inputs.items()}).cpu().numpy()

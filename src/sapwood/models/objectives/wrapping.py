@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sapwood.models import placing
 from sapwood.models.objectives.terms import Batch, Objective, Terms
 from sapwood.models.sources.source import Source
 
@@ -148,7 +149,7 @@ def distilled(inner: Objective, teacher: Any, likeness: Likeness, weight: float,
         with heard(model) as answers:
             terms = inner(model, batch)
         with torch.no_grad():
-            wanted = units(teacher(**batch.inputs).logits, batch)
+            wanted = units(teacher.to(placing.of(model))(**batch.inputs).logits, batch)
         gap = weight * apart(likeness, units(answers[0], batch), wanted, temperature)
         return charged(terms, "distilled", gap, len(wanted))
 
@@ -159,7 +160,8 @@ def elastic(inner: Objective, old: Mapping[str, Tensor], stiffness: Mapping[str,
     """Loss + strength / 2 x the sum of F (w - w_old)^2 over trained weights (Kirkpatrick et al. 2017). 0 at the old weights."""
 
     def objective(model: Any, batch: Batch) -> Terms:
-        parts = [(stiffness[name] * (p - old[name]).square()).sum() for name, p in model.named_parameters() if name in stiffness]
+        trained = [(p, old[name].to(p.device), stiffness[name].to(p.device)) for name, p in model.named_parameters() if name in stiffness]
+        parts = [(stiff * (p - was).square()).sum() for p, was, stiff in trained]
         return charged(inner(model, batch), "elastic", strength / 2 * torch.stack(parts).sum())
 
     return objective

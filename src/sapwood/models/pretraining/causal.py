@@ -52,16 +52,18 @@ class CausalLM(Pretraining):
     def measured(self, model: Any, reading: Reading, source: Source, precision: str) -> Measured:
         import numpy as np
 
+        from sapwood.models import placing
         from sapwood.models.objectives import vocabulary
         from sapwood.models.objectives.causal import apart
         from sapwood.models.pretraining import measuring
 
         size, counts = measuring.spelled(reading.tokenizer, reading.marks.vocab), []
         for batch in measuring.batches(source):
-            with measuring.arithmetic(precision):
-                states, weight, bias = vocabulary.head(model, apart(model, batch))
-                chosen = states.flatten(0, 1)[batch.targets["positions"]]
-                nats, right = measuring.answers(chosen, weight, bias, batch.targets["tokens"])
+            with placing.arithmetic(model, precision):
+                there = batch.to(placing.of(model))
+                states, weight, bias = vocabulary.head(model, apart(model, there))
+                chosen = states.flatten(0, 1)[there.targets["positions"]]
+                nats, right = measuring.answers(chosen, weight, bias, there.targets["tokens"])
             truth, owner = batch.targets["tokens"].numpy(), batch.targets["segments"].numpy()
             counts.append(measuring.summed(owner, nats, size[truth], right))
         return measuring.language(np.concatenate(counts))

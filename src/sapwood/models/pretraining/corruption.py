@@ -49,18 +49,20 @@ class SpanCorruption(Pretraining):
     def measured(self, model: Any, reading: Reading, source: Source, precision: str) -> Measured:
         import numpy as np
 
+        from sapwood.models import placing
         from sapwood.models.objectives import vocabulary
         from sapwood.models.pretraining import measuring
 
         size, counts = measuring.spelled(reading.tokenizer, reading.marks.vocab), []
         for batch in measuring.batches(source):
-            with measuring.arithmetic(precision):
-                states, weight, bias = vocabulary.head(model, batch.inputs)
-                kept = batch.targets["hidden"]
-                places, truth = batch.targets["positions"][kept], batch.targets["tokens"][kept]
+            with placing.arithmetic(model, precision):
+                there = batch.to(placing.of(model))
+                states, weight, bias = vocabulary.head(model, there.inputs)
+                kept = there.targets["hidden"]
+                places, truth = there.targets["positions"][kept], there.targets["tokens"][kept]
                 nats, right = measuring.answers(states.flatten(0, 1)[places], weight, bias, truth)
-            owner = places.numpy() // states.shape[1]
-            counts.append(measuring.summed(owner, nats, size[truth.numpy()], right))
+            owner = places.cpu().numpy() // states.shape[1]
+            counts.append(measuring.summed(owner, nats, size[truth.cpu().numpy()], right))
         return measuring.language(np.concatenate(counts))
 
     def baselines(self, reading: Reading, taught: Any, source: Source) -> Mapping[str, Measured]:

@@ -85,21 +85,23 @@ class MaskedLM(Pretraining):
         import numpy as np
         import torch
 
+        from sapwood.models import placing
         from sapwood.models.objectives.sentence_order import states
         from sapwood.models.pretraining import measuring
 
         size, counts = measuring.spelled(reading.tokenizer, reading.marks.vocab), []
         for batch in measuring.batches(source):
-            with measuring.arithmetic(precision):
-                chosen, pooled = states(model, batch.inputs, batch.targets["positions"])
+            with placing.arithmetic(model, precision):
+                there = batch.to(placing.of(model))
+                chosen, pooled = states(model, there.inputs, there.targets["positions"])
                 last = model.get_output_embeddings()
-                nats, right = measuring.answers(chosen, last.weight, last.bias, batch.targets["tokens"])
+                nats, right = measuring.answers(chosen, last.weight, last.bias, there.targets["tokens"])
                 found = [measuring.summed(_owner(batch), nats, size[batch.targets["tokens"].numpy()], right)]
                 if self.pair:
                     head = model.sop_classifier if model.config.model_type == "albert" else model.cls.seq_relationship
-                    weight, truth = head(pooled).float(), batch.targets["next"]
-                    cost = torch.nn.functional.cross_entropy(weight, truth, reduction="none").double().numpy()
-                    found.append(np.stack([cost, np.ones(len(cost)), (weight.argmax(-1) == truth).numpy()], axis=1))
+                    weight, truth = head(pooled).float(), there.targets["next"]
+                    cost = torch.nn.functional.cross_entropy(weight, truth, reduction="none").double().cpu().numpy()
+                    found.append(np.stack([cost, np.ones(len(cost)), (weight.argmax(-1) == truth).cpu().numpy()], axis=1))
             counts.append(np.concatenate(found, axis=1))
         return measuring.masked(np.concatenate(counts), SECOND[self.second])
 

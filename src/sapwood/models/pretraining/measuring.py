@@ -39,10 +39,6 @@ def batches(source: Source) -> Iterator[Batch]:
             return
 
 
-def arithmetic(precision: str) -> Any:
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
 def answers(states: Any, weight: Any, bias: Any, truth: Any) -> tuple[Floats, NDArray[np.bool_]]:
     """(-ln p, whether it is the likeliest) of each truth (m,), a chunk of logits at a time."""
     nats, likeliest = [np.zeros(0)], [np.zeros(0, dtype=bool)]
@@ -50,8 +46,8 @@ def answers(states: Any, weight: Any, bias: Any, truth: Any) -> tuple[Floats, ND
     for start in range(0, len(truth), size := max(1, ROOM // len(weight))):
         part = slice(start, start + size)
         logits = torch.nn.functional.linear(states[part].detach(), *low).float()
-        nats.append(torch.nn.functional.cross_entropy(logits, truth[part], reduction="none").double().numpy())
-        likeliest.append((logits.argmax(-1) == truth[part]).numpy())
+        nats.append(torch.nn.functional.cross_entropy(logits, truth[part], reduction="none").double().cpu().numpy())
+        likeliest.append((logits.argmax(-1) == truth[part]).cpu().numpy())
     return np.concatenate(nats), np.concatenate(likeliest)
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
-from sapwood.models import replies, texts
+from sapwood.models import exact, placing, replies, texts
 from sapwood.models.generate import pad_left
 from sapwood.models.objectives.terms import Batch
 from sapwood.models.replies import Reply, Writer
@@ -97,12 +97,11 @@ def sampled(
     )
     read = [prompts[int(i)] for i in asked]
     ids, mask = texts.pad(read, how.fill) if how.both else pad_left(read, how.fill)
-    device = next(model.parameters()).device
     model.eval()
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+    with exact.forked(placing.of(model)), torch.inference_mode():
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            inputs = {"input_ids": torch.from_numpy(ids).to(device), "attention_mask": torch.from_numpy(mask).to(device)}
+        with placing.arithmetic(model, precision):
+            inputs = dict(zip(("input_ids", "attention_mask"), placing.given(model, ids, mask), strict=True))
             made = model.generate(**inputs, generation_config=settings).cpu().numpy()
     first = 1 if how.both else ids.shape[1]
     found = []

@@ -58,15 +58,15 @@ class Chat(Task):
 
     def answers(self, model: Any, reader: Reader, rows: Sequence[Row], precision: str, advance: Advance = None) -> Answers:
         import numpy as np
-        import torch
 
+        from sapwood.models import placing
         from sapwood.models.objectives.written import token_losses
 
         source = self._packed(reader, rows, 1)
         found: list[dict[str, Any]] = [{"loss": 0.0, "tokens": 0, "right": 0} for _ in rows]
         for batch, numbers in source.cut(np.arange(len(rows))):
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-                losses, right = token_losses(model, batch)
+            with placing.arithmetic(model, precision):
+                losses, right = (one.cpu() for one in token_losses(model, batch.to(placing.of(model))))
             at = 0
             for number in numbers:
                 count = int(source.examples[number][1][1:].sum())

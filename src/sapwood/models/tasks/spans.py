@@ -69,7 +69,7 @@ class Spans(Task):
         cut, read = self._windows(reader, rows)
         found: list[tuple[float, Span | None]] = [(self.threshold, None)] * len(rows)
         for part, answered in heads.asked(model, [one.ids for one in cut], reader.pad, precision):
-            starts, ends = answered.start_logits.float().numpy(), answered.end_logits.float().numpy()
+            starts, ends = (logits.float().cpu().numpy() for logits in (answered.start_logits, answered.end_logits))
             for line, window in enumerate(cut[i] for i in part):
                 better, start, end = _best(window, starts[line], ends[line], self.longest)
                 if better > found[window.row][0]:

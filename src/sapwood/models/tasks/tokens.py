@@ -87,7 +87,7 @@ class Tokens(Task):
         cut, read = windows.tagged(reader.tokenizer, [row["text"] for row in rows], reader.card.prefix, reader.card.max_tokens)
         given = [[marked.OUTSIDE] * len(one.places) for one in read]
         for part, answered in heads.asked(model, [one.ids for one in cut], reader.pad, precision):
-            best = answered.logits.float().argmax(-1).numpy()
+            best = answered.logits.float().argmax(-1).cpu().numpy()
             for row, window in zip(best, (cut[i] for i in part), strict=True):
                 for place in windows.firsts(window.unit):
                     given[window.row][window.unit[place]] = labels[row[place]]
