@@ -5,10 +5,11 @@
     python benchmarks/train.py --json --keep benchmarks/results/train.jsonl
 
 Parts: `mlm` (masked-LM pre-training, `training/masked.py`), `classify` and `chat` (fine-tuning, `training/classify.py`,
-`training/chat.py`). Every measured run has a process of its own, whose largest resident size is its memory; the tools take
-turns, seed by seed. The last line is JSON: mlm_vs_trainer_default, mlm_vs_trainer_best, mlm_ceiling_share, classify_vs_trainer_best,
-classify_vs_pad128, lora_vs_trl, lora_memory_vs_trl, lora_memory_vs_full (None where a peer could not run or the part was
-left out), and `runs` with every run: units, seconds, CPU seconds, peak memory, loss curve and final evaluation loss.
+`training/chat.py`), and, where torch finds a CUDA GPU or the part is named, `gpu` (`training/gpu.py`). Every measured run has a process
+of its own, whose largest resident size is its memory; the tools take turns, seed by seed. The last line is JSON:
+mlm_vs_trainer_default, mlm_vs_trainer_best, mlm_ceiling_share, classify_vs_trainer_best, classify_vs_pad128, lora_vs_trl,
+lora_memory_vs_trl, lora_memory_vs_full, gpu_ceiling_share (None where a peer could not run or the part was left out), and `runs` with
+every run: units, seconds, CPU seconds, peak memory, loss curve and final evaluation loss.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from types import ModuleType
 from typing import Any
 
 import keeping
+import torch
 from training import SEEDS
 
-PARTS = {"mlm": "masked", "classify": "classify", "chat": "chat"}
+PARTS = {"mlm": "masked", "classify": "classify", "chat": "chat", "gpu": "gpu"}
 KEYS = (
     "mlm_vs_trainer_default",
     "mlm_vs_trainer_best",
@@ -36,6 +38,7 @@ KEYS = (
     "lora_vs_trl",
     "lora_memory_vs_trl",
     "lora_memory_vs_full",
+    "gpu_ceiling_share",
 )
 
 
@@ -86,12 +89,13 @@ def child(name: str, folder: str, tool: str, seed: str, quick: str) -> None:
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line on standard output")
-    parser.add_argument("--only", type=lambda names: names.split(","), default=list(PARTS), help=f"parts, with commas: {','.join(PARTS)}")
+    parser.add_argument("--only", type=lambda names: names.split(","), help=f"parts, with commas: {','.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="fewer steps and two seeds: shows that it runs, not how fast")
     parser.add_argument("--keep", type=Path, help="append the line with machine and commit to this file")
     default = Path(os.environ.get("SAPWOOD_CACHE") or Path.home() / ".cache" / "sapwood") / "benchmarks" / "train"
     parser.add_argument("--cache", type=Path, default=default, help="folder for prepared texts and start models")
     given = parser.parse_args()
+    given.only = given.only or [name for name in PARTS if name != "gpu" or torch.cuda.is_available()]
     if unknown := set(given.only) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     return given

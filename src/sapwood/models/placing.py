@@ -18,8 +18,11 @@ import torch
 from torch import Tensor
 
 from sapwood.errors import InputError
+from sapwood.models import apart
 
 CUDA = "cuda"
+ON_CPU = frozenset({"eager", apart.NAME})
+"""Attentions that are chosen for the CPU; a GPU has fused ones that are fast in bf16 too."""
 
 
 def named(name: str) -> torch.device:
@@ -53,11 +56,16 @@ def placed(model: Any, device: torch.device) -> Iterator[None]:
     if device.type == CUDA:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it deterministic products are refused
         torch.cuda.set_device(device)
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    config, before = inner.config, inner.config._attn_implementation
+    if before in ON_CPU and getattr(inner, "_supports_sdpa", False):
+        config._attn_implementation = "sdpa"
     model.to(device)
     try:
         yield
     finally:
         model.to("cpu")
+        config._attn_implementation = before
 
 
 def of(model: Any) -> torch.device:

@@ -238,7 +238,6 @@ def _write(work: Work, name: str, data: dict[str, Json]) -> Report:
     from sapwood import report
 
     folder = work.new("report")
-    work.say(_said(data))
     report.write(folder, f"Preferences of {name}", _said(data), data, _blocks(data))
     work.say(_said(data))
     return work.put(Report, folder)
@@ -252,8 +251,11 @@ def _said(data: Mapping[str, Any]) -> str:
         return f"{head}; not measured on held-out pairs."
     before, after = (data["scores"][name]["accuracy"] for name in ("before", "after"))
     best = max(data["beside"], key=lambda one: data["beside"][one]["value"])
-    ahead = f"; {best} is ahead with {shown(data['beside'][best])}" if data["beside"][best]["value"] > after["value"] else ""
-    return f"{head}; the chosen reply is likelier in {shown(after)} of {data['held_out']} held-out pairs, before in {shown(before)}{ahead}."
+    own = max(after["value"], data["scores"]["after"]["accuracy_per_token"]["value"])
+    ahead = f"; {best} is ahead with {shown(data['beside'][best])}" if data["beside"][best]["value"] > own else ""
+    token = [shown(data["scores"][name]["accuracy_per_token"]) for name in ("after", "before")]
+    likelier = f"the chosen reply is likelier in {shown(after)} of {data['held_out']} held-out pairs, before in {shown(before)}"
+    return f"{head}; {likelier}; token by token in {token[0]}, before in {token[1]}{ahead}."
 
 
 def _blocks(data: Mapping[str, Any]) -> list[Any]:
