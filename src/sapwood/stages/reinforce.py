@@ -211,7 +211,6 @@ def _write(work: Work, name: str, data: dict[str, Json]) -> Report:
     from sapwood import report
 
     folder = work.new("report")
-    work.say(_said(data))
     report.write(folder, f"Rewards of {name}", _said(data), data, _blocks(data))
     work.say(_said(data))
     return work.put(Report, folder)
