@@ -4,6 +4,7 @@ import pytest
 
 from sapwood import recipe as recipes
 from sapwood.errors import InputError, RecipeError
+from sapwood.recipe import schema as schemas
 
 GOOD = """
 sapwood: 1
@@ -107,7 +108,7 @@ def test_a_python_tag_is_refused_and_runs_nothing():
 def test_the_schema_knows_every_stage_and_action():
     from sapwood import plugins
 
-    schema = recipes.schema()
+    schema = schemas.schema()
     assert {f"stage.{n}" for n in plugins.stages()} | {f"action.{n}" for n in plugins.actions()} <= set(schema["$defs"])
 
 

@@ -1,4 +1,4 @@
-"""`sapwood export`: a proven bundle as a folder that serves alone, or rows as a folder with their card."""
+"""`sapwood export`: a proven bundle as a folder that serves alone, or a model or rows as a folder with their card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ def export(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="WHAT", help="MODEL (its champion), MODEL@VERSION, or rows: a digest, STEP.PORT or RUN:STEP.PORT.", show_default=False
+            metavar="WHAT",
+            help="MODEL (its champion), MODEL@VERSION, or a model or rows: a digest, STEP.PORT or RUN:STEP.PORT.",
+            show_default=False,
         ),
     ],
     out: Annotated[Path, typer.Argument(help="The folder to write; must not exist.", show_default=False)],
@@ -23,9 +25,11 @@ def export(
     creator: Annotated[str, typer.Option(help="Rows: who made it.", show_default=False)] = "",
     store: Annotated[Path | None, typer.Option("--store", envvar="SAPWOOD_STORE", help="The store's folder.")] = None,
 ) -> None:
-    """Write a version with its signed proofs (refused without a passing verdict), or rows with their card and Croissant metadata.
+    """Write a version with its signed proofs (refused without a passing verdict), a model that a step made as a Hugging Face folder with its
+    card, or rows with their card and Croissant metadata.
 
-    Example: sapwood export reviews ./reviews-release; sapwood serve --bundle ./reviews-release; sapwood export split.train ./reviews-data
+    Example: sapwood export reviews ./reviews-release; sapwood serve --bundle ./reviews-release
+    Example: sapwood export finetune.model ./reviews-model; sapwood export split.train ./reviews-data
     """
     from sapwood.store.find import open_store
 
@@ -33,7 +37,7 @@ def export(
     if what.partition("@")[0] in opened.records.names():
         _release(opened, what, out)
     else:
-        _rows(opened, what, out, name, creator)
+        _artifact(opened, what, out, name, creator)
     print(out)
 
 
@@ -53,13 +57,17 @@ def _release(store: LocalStore, model: str, out: Path) -> None:
     export_release(*proofs, store.public_key(), out, name, version.number)
 
 
-def _rows(store: LocalStore, what: str, out: Path, name: str, creator: str) -> None:
+def _artifact(store: LocalStore, what: str, out: Path, name: str, creator: str) -> None:
+    from sapwood.artifact import Model
     from sapwood.errors import NotFound
-    from sapwood.runs import datasets
+    from sapwood.runs import datasets, modelcards
     from sapwood.store import address
 
     try:
         artifact = address.find(store, what)
     except NotFound as fault:
-        raise NotFound(f"{what!r} is no model here, and no artifact of rows", fault.next_step) from None
-    datasets.export(store, artifact, out, name, creator)
+        raise NotFound(f"{what!r} is no registered model here, and no artifact", fault.next_step) from None
+    if isinstance(artifact, Model):
+        modelcards.export(store, artifact, out)
+    else:
+        datasets.export(store, artifact, out, name, creator)

@@ -59,9 +59,9 @@ def schema() -> None:
 
     Example: sapwood schema > recipe.schema.json
     """
-    from sapwood import recipe
+    from sapwood.recipe import schema as schemas
 
-    print(json.dumps(recipe.schema(), ensure_ascii=False, indent=1))
+    print(json.dumps(schemas.schema(), ensure_ascii=False, indent=1))
 
 
 def stage(

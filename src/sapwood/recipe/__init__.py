@@ -231,8 +231,8 @@ def _check(source: _Source, workspace: Path) -> Recipe | None:
     if data.get("sapwood", FORMAT) != FORMAT:
         source.fault(("sapwood",), f"this program reads format {FORMAT}")
     seed = data.get("seed", 0)
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-        source.fault(("seed",), "a whole number from 0 to 2147483647")
+    if not _is_seed(seed):
+        source.fault(("seed",), SEED)
         seed = 0
     given = _declared_inputs(source)
     resources = _resources(source)
@@ -275,6 +275,13 @@ def _resources(source: _Source) -> Resources:
         return Resources()
 
 
+SEED = "a whole number from 0 to 2147483647"
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
 def _step(source: _Source, section: str, name: str, fields: Any, seed: int) -> Step | None:
     path = (section, name)
     if not isinstance(fields, dict | None):
@@ -284,6 +291,9 @@ def _step(source: _Source, section: str, name: str, fields: Any, seed: int) -> S
     word = section[:-1]
     registered = str(body.pop(word, name))
     step_seed = body.pop("seed", seed)
+    if not _is_seed(step_seed):
+        source.fault((*path, "seed"), SEED)
+        step_seed = seed
     known = plugins.table(section)
     if registered not in known:
         source.fault(
@@ -448,51 +458,3 @@ def _filled_step(step: Step, seed: int) -> dict[str, Any]:
     refs = {name: [str(ref) for ref in refs] if inputs(step.cls)[name].many else str(refs[0]) for name, refs in step.refs.items()}
     own_seed = {"seed": step.seed} if step.seed != seed else {}
     return {word: step.registered, **refs, **step.params.model_dump(mode="json"), **own_seed}
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema of recipes, for editors: every stage and action with its fields and ports."""
-    definitions: dict[str, Any] = {}
-    sections: dict[str, Any] = {}
-    for section in ("stages", "actions"):
-        word = section[:-1]
-        names = list(plugins.table(section))
-        for name in names:
-            definitions[f"{word}.{name}"] = _step_schema(word, name, plugins.load(section, name), definitions)
-        refs = {name: {"$ref": f"#/$defs/{word}.{name}"} for name in names}
-        other: dict[str, Any] = {"type": "object", "required": [word], "properties": {word: {"enum": names}}}
-        other["allOf"] = [{"if": {"properties": {word: {"const": name}}}, "then": refs[name]} for name in names]
-        by_name = {name: {"if": {"required": [word]}, "then": other, "else": refs[name]} for name in names}
-        sections[section] = {"type": "object", "properties": by_name, "additionalProperties": other}
-    head = {
-        "sapwood": {"const": FORMAT},
-        "name": {"type": "string"},
-        "description": {"type": "string"},
-        "seed": {"type": "integer", "minimum": 0},
-        "inputs": {"type": "object", "additionalProperties": {"enum": sorted(KINDS)}},
-        "resources": Resources.model_json_schema(),
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Sapwood recipe",
-        "type": "object",
-        "properties": {**head, **sections},
-        "additionalProperties": False,
-        "$defs": definitions,
-    }
-
-
-def _step_schema(word: str, name: str, cls: type[Stage] | type[Action], definitions: dict[str, Any]) -> dict[str, Any]:
-    body = cls.model_json_schema(ref_template="#/$defs/{model}")
-    definitions.update(body.pop("$defs", {}))
-    body["title"] = name
-    properties = body.setdefault("properties", {})
-    for port in inputs(cls).values():
-        reference = {"type": "string", "description": f"Port: {port.describe()}."}
-        properties[port.name] = {"type": "array", "items": reference} if port.many else reference
-    properties[word] = {"const": name}
-    if word == "stage":
-        properties["seed"] = {"type": "integer", "minimum": 0, "description": "A seed for this step alone."}
-    needed = [port.name for port in inputs(cls).values() if not port.optional]
-    body["required"] = [*body.get("required", []), *needed]
-    return body

@@ -12,6 +12,7 @@ from pathlib import Path
 from sapwood.artifact import Artifact
 from sapwood.errors import InputError
 from sapwood.runs import trace
+from sapwood.stage import Result
 from sapwood.store.local import LocalStore
 from sapwood.text import rows
 from sapwood.text.versions import cards, croissant, profile
@@ -20,7 +21,17 @@ from sapwood.text.versions import cards, croissant, profile
 def describe(store: LocalStore, artifact: Artifact, name: str = "", creator: str = "") -> cards.Dataset:
     """What is known of a rows artifact. Reads its rows once. Raises `InputError` for another kind."""
     folder = rows_of(store, artifact)
-    steps = [
+    made = time.strftime("%Y-%m-%d", time.gmtime())
+    called = name or f"{artifact.kind}-{artifact.short}"
+    found = profile.profile(folder)
+    return cards.Dataset(
+        called, artifact.kind, artifact.digest, rows.schema(folder), store.entries(artifact), found, steps(store, artifact), creator, made
+    )
+
+
+def steps(store: LocalStore, artifact: Artifact) -> list[cards.Made]:
+    """The steps that led to an artifact, in the order in which they ran."""
+    return [
         cards.Made(
             made.name,
             made.version,
@@ -30,12 +41,20 @@ def describe(store: LocalStore, artifact: Artifact, name: str = "", creator: str
             made.seed,
             made.run,
         )
-        for made in reversed(trace.ancestry(store, artifact))
+        for made in _in_order(list(reversed(trace.ancestry(store, artifact))))
     ]
-    made = time.strftime("%Y-%m-%d", time.gmtime())
-    called = name or f"{artifact.kind}-{artifact.short}"
-    found = profile.profile(folder)
-    return cards.Dataset(called, artifact.kind, artifact.digest, rows.schema(folder), store.entries(artifact), found, steps, creator, made)
+
+
+def _in_order(found: list[Result]) -> list[Result]:
+    """Each after those whose outputs it took; of those that could come next, the one that stands first."""
+    waiting, ordered = list(found), []
+    while waiting:
+        outputs = {id(one): {artifact.digest for artifact in one.outputs.values()} for one in waiting}
+        takes = {id(one): {artifact.digest for many in one.inputs.values() for artifact in many} for one in waiting}
+        free = (one for one in waiting if not any(takes[id(one)] & outputs[id(other)] for other in waiting if other is not one))
+        ordered.append(next(free, waiting[0]))  # steps that hand the same rows on stand in a circle
+        waiting.remove(ordered[-1])
+    return ordered
 
 
 def rows_of(store: LocalStore, artifact: Artifact) -> Path:

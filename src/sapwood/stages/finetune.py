@@ -20,7 +20,7 @@ from sapwood.models.tasks.classification import Classification
 from sapwood.stage import Estimate, Json, Stage, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sapwood.models.card import Card
@@ -80,7 +80,7 @@ class Finetune(Stage):
         from sapwood.models import support
 
         unsuited = support.refusal(self.task, self.method, given["model"]) if given.get("model") else ""
-        return f"{unsuited}; choose another method, or another base model" if unsuited else self.remember.unfed("old" in given)
+        return f"{unsuited}; choose another base model, method or task" if unsuited else self.remember.unfed("old" in given)
 
     def estimate(self, bytes_in: int) -> Estimate:
         return Estimate(15 + self.epochs * bytes_in / 30e3, 2_500_000_000, 1_000_000_000)
@@ -123,7 +123,7 @@ class Finetune(Stage):
         folder = work.new("model")
         architectures.save_model(folder, self.method.finish(net), base, card)
         self.task.keep(base, folder)
-        return Finetuned(work.put(Model, folder), self._write(work, card, data, blocks))
+        return Finetuned(work.put(Model, folder), self._write(work, card, data, blocks, [row.get("label", "") for row in rows.dev]))
 
     def _rows(self, work: Work, examples: Examples, port: str) -> list[Row]:
         from sapwood.text import fields
@@ -207,18 +207,36 @@ class Finetune(Stage):
         note = lambda incident: work.say(guarding.told(incident))  # noqa: E731
         return train.Calls(work.log, advance, work.stopping, evaluate if rows.dev else None, note, extras, say=work.say)
 
-    def _write(self, work: Work, card: Card, data: dict[str, Json], blocks: list[Json]) -> Report:
+    def _write(self, work: Work, card: Card, data: dict[str, Json], blocks: list[Json], truth: Sequence[str]) -> Report:
+        """`truth`: the labels of the development examples."""
         from sapwood import report
 
         kept = next((s for s in data["dev"] if s["step"] == data["best_step"]), None)
         name = self.task.best.removeprefix("-")
         told = f"{name} {kept[name]:.3f} on development examples" if kept else "not measured on development examples"
+        if kept and card.task == "classification" and (only := _only_answer(truth, kept)):
+            told += f". It answers {only} to every one of them, so it tells nothing apart: try a lower rate, more epochs or more examples"
         folder = work.new("report")
         work.say(f"{card.name}: {told}.")
         report.write(
             folder, f"Fine-tuning of {card.name}", f"{data['steps']} steps on {data['examples']:,} examples; {told}.", data, blocks
         )
         return work.put(Report, folder)
+
+
+def _only_answer(truth: Sequence[str], scores: Mapping[str, float]) -> str:
+    """The label that a model with these scores gives to every example; empty where it gives several. One label for all has an accuracy of
+    its share p, and a macro-F1 of 2 p / (1 + p) over the number of labels."""
+    shares = {label: truth.count(label) / len(truth) for label in sorted(set(truth))}
+    if len(shares) < 2:
+        return ""
+    alike = lambda a, b: abs(a - b) < 1e-6  # noqa: E731
+    suits = (
+        label
+        for label, p in shares.items()
+        if alike(scores.get("accuracy", -1.0), p) and alike(scores.get("macro_f1", -1.0), 2 * p / (1 + p) / len(shares))
+    )
+    return next(suits, "")
 
 
 def _summary(progress: Progress, net: Any, examples: int, plan: Plan, card: Card) -> tuple[dict[str, Json], list[Json]]:

@@ -216,7 +216,7 @@ MISTAKES = [
     (("data", "cat", "collect.docs"), 5, "collect.docs"),
     (("data", "search", "collect", "(", "--regex"), 4, "not a regular expression"),
     (("data", "sample", "collect", "--by", "lang"), 4, "no field 'lang'"),
-    (("export", "nothing", "out"), 5, "no model here"),
+    (("export", "nothing", "out"), 5, "no registered model here"),
     (("export", "collect", "."), 4, "there already"),
 ]
 

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from sapwood.errors import Busy, SapwoodError
+from sapwood.errors import Busy, InputError, SapwoodError
 from sapwood.recipe import study as studies
 from sapwood.runs.monitor import StopFlag
 from sapwood.runs.studies import costs, crew, search, search_report, telling
@@ -236,6 +236,8 @@ def test_a_number_that_is_not_in_the_report_fails_the_trial_with_its_name(place)
     asking = searcher(place, "score.number=total.kpet")
     finished(asking, asking.next(), [], 1.0)
     assert "Did you mean kept?" in asking.trials()[0].error
+    with pytest.raises(InputError, match="Did you mean kept"):
+        asking.next()  # every later trial would be read in the same way
 
 
 def test_a_trial_behind_the_median_is_pruned_at_its_second_evaluation_and_one_ahead_is_not(place):

@@ -74,11 +74,18 @@ def _share(of: int, by: int) -> Score:
     return lambda sums: sums[..., of] / sums[..., by]
 
 
+def _perplexity(sums: Floats) -> Floats:
+    """exp of the loss; infinite for a model that has gone wrong, without a word of numpy's."""
+    with np.errstate(over="ignore"):
+        found: Floats = np.exp(sums[..., 0] / sums[..., 1])
+    return found
+
+
 def language(counts: Floats, guessed: bool = True) -> Measured:
     """Scores of (nats, tokens, bytes, right) rows. Without `guessed` nobody looked for the likeliest token, so there is no accuracy."""
     scores: dict[str, Score] = {
         "loss": _share(0, 1),
-        "perplexity": lambda sums: np.exp(sums[..., 0] / sums[..., 1]),
+        "perplexity": _perplexity,
         "bits_per_byte": lambda sums: sums[..., 0] / np.log(2) / np.maximum(sums[..., 2], 1),
     }
     return Measured(counts, {**scores, "accuracy": _share(3, 1)} if guessed else scores, LOSSES)
@@ -90,7 +97,7 @@ def masked(counts: Floats, second: str = "") -> Measured:
         "loss": (lambda sums: sums[..., 0] / sums[..., 1] + sums[..., 4] / sums[..., 5]) if second else _share(0, 1),
         "mlm": _share(0, 1),
         "mlm_accuracy": _share(3, 1),
-        "perplexity": lambda sums: np.exp(sums[..., 0] / sums[..., 1]),
+        "perplexity": _perplexity,
         "bits_per_byte": lambda sums: sums[..., 0] / np.log(2) / np.maximum(sums[..., 2], 1),
     }
     if second:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from sapwood.errors import InputError
 from sapwood.models.tasks.task import Advance, Answers, Reader, Row, Setting, Task, Told
 from sapwood.text import spans as marked
 from sapwood.text.spans import Span
@@ -45,6 +46,15 @@ class Spans(Task):
     def right(self, rows: Sequence[Row]) -> list[list[Span]]:
         """The right answers of each row."""
         return [marked.parsed(row[self.spans], row["text"], row["id"]) for row in rows]
+
+    def settled(self, rows: Sequence[Row], start: Card) -> Spans:
+        if silent := next((row["id"] for row in rows if not row[self.question].strip()), ""):
+            raise InputError(f"row {silent} has no question in {self.question}", "name the field that holds it in task.question")
+        if start.task != self.kind and not any(self.right(rows)):
+            raise InputError(
+                f"no training example has an answer in {self.spans}", "mark some, or name the field that holds them in task.spans"
+            )
+        return self
 
     def open(self, folder: Path, card: Card, setting: Setting) -> Any:
         from sapwood.models import heads

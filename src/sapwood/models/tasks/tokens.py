@@ -38,6 +38,13 @@ class Tokens(Task):
         """The entities of each row."""
         return [marked.parsed(row[self.spans], row["text"], row["id"]) for row in rows]
 
+    def settled(self, rows: Sequence[Row], start: Card) -> Tokens:
+        if start.task != self.kind and not any(self.entities(rows)):
+            raise InputError(
+                f"no training example has an entity in {self.spans}", "mark some, or name the field that holds them in task.spans"
+            )
+        return self
+
     def labels(self, rows: Sequence[Row]) -> tuple[str, ...]:
         names = sorted({span.label for spans in self.entities(rows) for span in spans})
         return (marked.OUTSIDE, *(f"{mark}-{name}" for name in names for mark in "BI"))

@@ -121,11 +121,14 @@ class _Searcher:
             self.kept.enqueue_trial(written)
         self.cut_off = [trial for trial in self.kept.trials if trial.state.name == "RUNNING"]
         self.open: dict[int, Any] = {}
+        self.unread: SapwoodError | None = None
         self.began: dict[int, float] = {}
         self.sat = time.monotonic()
         self.before = float(self.kept.user_attrs.get("seconds", 0.0))
 
     def next(self) -> Order | None:
+        if self.unread and not self.trials("done"):
+            raise self.unread  # every trial would be read in the same way
         if self._hopeless():
             return None
         if self.cut_off:
@@ -170,7 +173,7 @@ class _Searcher:
             try:
                 score = keeping.read_number(self.store, run, self.asked.score)
             except SapwoodError as fault:
-                error = fault.what
+                error, self.unread = fault.what, fault
         state = {"pruned": TrialState.PRUNED}.get(ended.state, TrialState.FAIL if score is None or not math.isfinite(score) else None)
         for name, value in (("seconds", seconds), ("run", ended.run), ("error", error)):
             trial.set_user_attr(name, value)

@@ -99,7 +99,7 @@ def metadata(dataset: Dataset) -> dict[str, Any]:
     if dataset.languages:
         found["language"] = dataset.languages
         found["multilinguality"] = ["monolingual" if len(dataset.languages) == 1 else "multilingual"]
-    found |= _licence(dataset.licences, dataset.unlicensed)
+    found |= licence(dataset.licences, dataset.unlicensed)
     found["size_categories"] = [SIZES[min(len(SIZES) - 1, max(0, len(str(dataset.profile.rows)) - 3))]]
     if dataset.labels:
         found["task_categories"] = ["text-classification"]
@@ -114,7 +114,8 @@ def metadata(dataset: Dataset) -> dict[str, Any]:
     return found
 
 
-def _licence(names: Sequence[str], unlicensed: int) -> dict[str, Any]:
+def licence(names: Sequence[str], unlicensed: int) -> dict[str, Any]:
+    """The hub's fields for stated licences, and how many rows state none."""
     if names and unlicensed:
         return {"license": "other", "license_name": PARTLY}
     known = [name.lower() for name in names if LICENCES.fullmatch(name.lower())]
@@ -157,7 +158,7 @@ def render(dataset: Dataset) -> str:
         _summary(dataset),
         _counts(dataset),
         _licences(dataset),
-        _how_made(dataset),
+        how_made(dataset.steps),
         _open(dataset),
     ]
     return "\n".join(parts)
@@ -180,9 +181,9 @@ def _counts(dataset: Dataset) -> str:
     for name in ("language", "label", "source"):
         found = dataset.profile.counts.get(name)
         if found and set(found) != {""}:
-            parts.append(_table([name, "rows", "share"], [_share(value, number, dataset.profile.rows) for value, number in _most(found)]))
+            parts.append(table([name, "rows", "share"], [_share(value, number, dataset.profile.rows) for value, number in _most(found)]))
     lengths = [(f"{low:,} to {high:,}", f"{number:,}") for low, high, number in histogram(dataset.profile)]
-    parts.append(_table(["characters", "rows"], lengths))
+    parts.append(table(["characters", "rows"], lengths))
     return "\n".join(parts)
 
 
@@ -191,14 +192,15 @@ def _licences(dataset: Dataset) -> str:
     note = "As each source states it; rights were not checked. Rows keep `source`, `url` and `license`.\n"
     if dataset.unlicensed:
         note += f"{dataset.unlicensed:,} of {dataset.profile.rows:,} rows state no licence.\n"
-    return f"## Licences by source\n\n{note}\n{_table(['source', 'licence', 'rows'], rows)}"
+    return f"## Licences by source\n\n{note}\n{table(['source', 'licence', 'rows'], rows)}"
 
 
-def _how_made(dataset: Dataset) -> str:
-    if not dataset.steps:
-        return "## How it was made\n\nNo step is on record: the rows were put into the store from outside.\n"
+def how_made(steps: Sequence[Made]) -> str:
+    """The part of a card that lists the steps, in the order in which they ran."""
+    if not steps:
+        return "## How it was made\n\nNo step is on record: it was put into the store from outside.\n"
     parts = ["## How it was made\n", "In this order; digests are the first 12 of 64 characters.\n"]
-    for number, made in enumerate(dataset.steps, start=1):
+    for number, made in enumerate(steps, start=1):
         seed = "" if made.seed is None else f", seed {made.seed}"
         ends = " from " + ", ".join(f"`{one}`" for one in made.inputs) if made.inputs else ""
         parts.append(
@@ -233,6 +235,7 @@ def _share(value: str, number: int, total: int) -> tuple[str, str, str]:
     return value or "not stated", f"{number:,}", f"{number / max(1, total):.1%}"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
