@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sapwood.artifact import Artifact
@@ -66,18 +68,25 @@ def rows_of(store: LocalStore, artifact: Artifact) -> Path:
 
 def export(store: LocalStore, artifact: Artifact, out: Path, name: str = "", creator: str = "") -> cards.Dataset:
     """Write the folder: `rows-*.parquet`, `README.md`, `croissant.json`. It appears whole or not at all."""
-    if out.exists():
-        raise InputError(f"{out} is there already", "name a new folder")
-    described = describe(store, artifact, name, creator)
-    half = out.with_name(f".{out.name}.part")
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
-    try:
+    with appearing(out) as half:
+        described = describe(store, artifact, name, creator)
         for entry in described.entries:
             shutil.copyfile(store.open(artifact) / entry.path, half / entry.path)
         (half / "README.md").write_text(cards.render(described), encoding="utf-8")
         (half / "croissant.json").write_text(croissant.render(described), encoding="utf-8")
+    return described
+
+
+@contextmanager
+def appearing(out: Path) -> Iterator[Path]:
+    """A folder to fill, which gets its name when that is done and is gone when it fails. `InputError` where `out` is there already."""
+    if out.exists():
+        raise InputError(f"{out} is there already", "name a new folder")
+    half = out.with_name(f".{out.name}.part")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    try:
+        yield half
         half.rename(out)
     finally:
         shutil.rmtree(half, ignore_errors=True)
-    return described

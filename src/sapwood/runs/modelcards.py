@@ -15,7 +15,6 @@ from typing import Any
 
 from sapwood import report
 from sapwood.artifact import Model, Report
-from sapwood.errors import InputError
 from sapwood.models.card import Card, read_card
 from sapwood.runs import datasets, trace
 from sapwood.store.local import LocalStore
@@ -27,21 +26,15 @@ PIPELINES = {
     "masked-lm": "fill-mask", "embedding": "sentence-similarity", "ranking": "text-ranking",
 }  # fmt: skip
 """The hub's name of what a model of each task is for, where it has one."""
+NONE = ("", "not stated", "unknown", "other")
+"""What a base model's card says when it states no licence by name."""
 
 
 def export(store: LocalStore, model: Model, out: Path) -> Card:
     """Write the folder: the model's files and `README.md`. It appears whole or not at all."""
-    if out.exists():
-        raise InputError(f"{out} is there already", "name a new folder")
-    half = out.with_name(f".{out.name}.part")
-    shutil.rmtree(half, ignore_errors=True)
-    half.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copytree(store.open(model), half)
+    with datasets.appearing(out) as half:
+        shutil.copytree(store.open(model), half, dirs_exist_ok=True)
         (half / "README.md").write_text(render(store, model), encoding="utf-8")
-        half.rename(out)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
     return read_card(out)
 
 
@@ -52,34 +45,47 @@ def render(store: LocalStore, model: Model) -> str:
     folder = store.open(model)
     card, held = read_card(folder), trace.held(store, model)
     found = {one.rows.digest: profile.profile(store.open(one.rows)) for one in held}
-    head = yaml.safe_dump(_metadata(card, list(found.values())), allow_unicode=True, sort_keys=False, width=120)
+    bases = _bases(store, model)
+    head = yaml.safe_dump(
+        _metadata(card, list(found.values()), [licence for _, licence in bases]), allow_unicode=True, sort_keys=False, width=120
+    )
     return "\n".join(
         [
             f"---\n{head}---\n",
             f"# {card.name}\n",
             _summary(card, model),
             _use(card, folder),
-            _learned(held, found),
+            _learned(held, found, bases),
             _measured(store, model),
             cards.how_made(datasets.steps(store, model)),
         ]
     )
 
 
-def _metadata(card: Card, found: list[profile.Profile]) -> dict[str, Any]:
-    """The YAML block of the card, as a mapping."""
+def _bases(store: LocalStore, model: Model) -> list[tuple[str, str]]:
+    """(summary, stated licence) of the models from elsewhere that it grew from."""
+    made = [result for result in trace.ancestry(store, model) if result.name == "base"]
+    reports = (report.read(store.open(one)) for result in made for one in result.outputs.values() if isinstance(one, Report))
+    return [(one["summary"], one["data"]["licence"]) for one in reports]
+
+
+def _metadata(card: Card, found: list[profile.Profile], bases: list[str]) -> dict[str, Any]:
+    """The YAML block of the card, as a mapping. Its licence names those of texts and of base models; where one of them states none, no
+    licence is named for the whole."""
     totals: dict[str, Counter[str]] = {name: Counter() for name in ("language", "license")}
     for one in found:
         for name, counted in totals.items():
             counted.update(one.counts.get(name, Counter()))
     languages = [code for code, _ in totals["language"].most_common() if code not in cards.NO_LANGUAGE]
-    stated = [name for name, _ in totals["license"].most_common() if name not in ("", profile.OTHERS)]
+    known = {name.lower(): name for name in [*totals["license"], *bases]}
+    stated = [name for name in known.values() if name not in (*NONE, profile.OTHERS)]
+    silent = totals["license"][""] + sum(name in NONE for name in bases)
     said: dict[str, Any] = {"library_name": "transformers"}
     if card.task in PIPELINES:
         said["pipeline_tag"] = PIPELINES[card.task]
     if languages:
         said["language"] = languages
-    return said | cards.licence(stated, totals["license"][""]) | {"tags": ["sapwood", f"sapwood-{card.task}"]}
+    return said | cards.licence(stated, silent) | {"tags": ["sapwood", f"sapwood-{card.task}"]}
 
 
 def _summary(card: Card, model: Model) -> str:
@@ -107,13 +113,14 @@ def _use(card: Card, folder: Path) -> str:
     )
 
 
-def _learned(held: list[trace.Held], found: dict[str, profile.Profile]) -> str:
+def _learned(held: list[trace.Held], found: dict[str, profile.Profile], bases: list[tuple[str, str]]) -> str:
     rows = [
         (one.step, f"`{one.rows.kind}:{one.rows.short}`", source or "-", licence or "not stated", f"{count:,}")
         for one in held
         for (source, licence), count in found[one.rows.digest].licences.most_common(cards.MOST_ROWS)
     ]
     note = "As each source states its licence; rights were not checked. A base model from elsewhere has texts of its own.\n"
+    note += "".join(f"\nGrown from {summary}\n" for summary, _ in bases)
     table = cards.table(["step", "rows", "source", "licence", "rows of it"], rows) if rows else "No rows are on record.\n"
     return f"## What it learned from\n\n{note}\n{table}"
 

@@ -81,3 +81,15 @@ def test_training_without_what_it_takes_is_refused(workspace: Path, ran: str, ch
     assert told.returncode == code, told.stderr
     assert said in " ".join(told.stderr.split())
     assert "Traceback" not in told.stderr
+
+
+def test_the_licence_of_a_base_model_counts_and_one_that_states_none_leaves_none_for_the_whole() -> None:
+    from collections import Counter
+
+    from sapwood.models.card import Card
+    from sapwood.runs import modelcards
+    from sapwood.text.versions.profile import Profile
+
+    texts = [Profile(rows=2, counts={"license": Counter({"MIT": 2})})]
+    licences = [modelcards._metadata(Card(), texts, bases)["license"] for bases in ([], ["mit"], ["apache-2.0"], ["not stated"])]
+    assert licences == ["mit", "mit", ["mit", "apache-2.0"], "other"]
