@@ -55,6 +55,11 @@ def test_no_path_of_one_machine_is_in_the_project(suffixes: tuple[str, ...]) -> 
     assert not lines_with(r"(?<![\w.])/(work|home|root|Users|tmp|mnt|opt)/[\w.]", *suffixes)
 
 
+def test_no_test_starts_the_command_from_the_path() -> None:
+    """`make test` has no environment activated: another `sapwood`, or none, may come first on the path."""
+    assert not lines_with(r"""\[\s*["'](sapwood|python3?|pip|pytest)["'],\s*["'*]""", ".py")
+
+
 def test_no_address_of_a_package_index_is_in_the_project() -> None:
     """People behind a mirror have their own settings; an address here would go around them."""
     assert not lines_with(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ stages:
 
 
 def sapwood(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["sapwood", *words], cwd=folder, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "sapwood.cli.main", *words], cwd=folder, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")

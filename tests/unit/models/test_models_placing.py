@@ -60,9 +60,8 @@ def test_a_gpu_that_is_not_there_is_refused_in_plan(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(
         "sapwood: 1\nname: far\nresources: {device: cuda}\nstages:\n  text: {stage: collect, sources: [{kind: files, name: own, path: .}]}\n"
     )
-    told = subprocess.run(
-        ["sapwood", "plan", "recipe.yaml"], cwd=tmp_path, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "sapwood.cli.main", "plan", "recipe.yaml"]
+    told = subprocess.run(command, cwd=tmp_path, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True)
     assert told.returncode == 3, told
     assert "resources.device" in told.stderr
     assert "no CUDA GPU" in " ".join(told.stderr.split())
