@@ -34,9 +34,12 @@ class Team:
 
     def share(self, micro: list[Batch]) -> list[tuple[Batch, bool]]:
         """The micro-batches of this process, and whether they count. Shards need one another in each pass, so there a process that
-        has none left takes one that does not count; tensor parallel processes compute each batch together."""
+        has none left takes one that does not count; tensor parallel processes compute each batch together. Of a batch whose examples
+        are compared with one another each copy takes a part, if there is one for each."""
         if self.way == "tensor":
             return [(batch, True) for batch in micro]
+        if self.way == "copies" and all(batch.part and min(batch.trained.values()) >= self.size for batch in micro):
+            return [(batch.parted(self.rank, self.size), True) for batch in micro]
         mine = [(batch, True) for batch in micro[self.rank :: self.size]]
         if self.way == "shards":
             mine += [(micro[0], False)] * (-(-len(micro) // self.size) - len(mine))
@@ -55,6 +58,12 @@ class Team:
         distributed.all_reduce(flat)
         for p, part in zip(moved, flat.split([p.numel() for p in moved]), strict=True):
             p.grad = part.view_as(p)
+
+    def together(self, own: Any) -> Any:
+        """Rows that each process made some of, the others 0, added over all processes."""
+        whole = own.detach().clone()
+        distributed.all_reduce(whole)
+        return whole
 
     def agreed(self, wish: bool) -> bool:
         """Whether any process wishes it: all stop after the same step."""

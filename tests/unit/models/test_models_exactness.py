@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -21,9 +21,11 @@ from torch import Tensor
 from sapwood.errors import InputError, Interrupted, ResourceError, SapwoodError
 from sapwood.models import allocation, architectures, checkpoint, guarding, train
 from sapwood.models.objectives.classes import classification
+from sapwood.models.objectives.contrastive import in_batch
 from sapwood.models.objectives.sentence_order import masked_words
 from sapwood.models.objectives.terms import Batch, Terms
 from sapwood.models.processes import Team
+from sapwood.models.sources.comparing import Pair, PairsOfTexts
 from sapwood.models.sources.documents import MaskedWindows, Windows
 from sapwood.models.sources.labelled import LabelledTexts
 from sapwood.models.sources.masked import SpecialTokens
@@ -64,6 +66,23 @@ def labelled() -> LabelledTexts:
     chance = np.random.default_rng(5)
     ids = [chance.integers(5, VOCABULARY, size=length) for length in chance.integers(3, 20, size=30)]
     return LabelledTexts(ids, np.asarray([int(row[0] > 30) for row in ids]), 8)
+
+
+def compared(tokens: int, team: Team) -> dict[str, Any]:
+    """Loss, accuracy and gradient of a step whose 7 queries are compared with 14 texts, encoded at once or `tokens` at a time."""
+    from transformers import BertModel
+
+    chance = np.random.default_rng(5)
+    ids = [np.array([2, *chance.integers(5, VOCABULARY, size=n), 3]) for n in chance.integers(2, 12, size=21)]
+    pairs = [Pair(n, n + 7, (n + 14,)) for n in range(7)]
+    config = architectures.bert(VOCABULARY, 1, 16, 2, 32, 0.0)
+    config.sapwood_embedding = {"pooling": "mean"}
+    with architectures.seeded(3):
+        model = BertModel(config)
+    encoded: set[tuple[int, ...]] = set()
+    model.register_forward_pre_hook(lambda _, __, given: encoded.update(map(tuple, given["input_ids"].tolist())), with_kwargs=True)
+    sums = train.accumulate(model, PairsOfTexts(ids, pairs, 7).at(1, 0, 0), in_batch(0.05, tokens), "fp32", team)
+    return {"encoded": len(encoded), "sums": sums, "grads": {name: p.grad for name, p in model.named_parameters() if p.grad is not None}}
 
 
 def gradients(model: torch.nn.Module, micro: list[Batch], precision: str = "fp32") -> tuple[float, Tensor]:
@@ -134,7 +153,7 @@ MEMBER = """
 import sys
 from pathlib import Path
 import torch
-from test_models_exactness import classification, labelled, classifier, encoder, masked_words, words
+from test_models_exactness import classification, compared, labelled, classifier, encoder, masked_words, words
 from sapwood.models import processes, train
 
 torch.use_deterministic_algorithms(True)
@@ -143,31 +162,35 @@ with processes.joined() as team:
     model = encoder()
     sums = train.accumulate(model, words(tokens_per_batch=150).at(1, 0, 0), masked_words, "fp32", team)
     grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    near = [compared(tokens, team) for tokens in (10000, 60)]
     net, losses = classifier(), []
     plan = train.Plan(steps=6, lr=1e-2, log_every=1, save_every=2)
     calls = train.Calls(log=lambda **point: losses.append(point["loss"]), team=team)
     source = labelled()
     progress = train.train(net, type(source)(source.ids, source.labels, 8, 0, 40), classification(), plan, 7, out / "home", calls)
-    torch.save({"sums": sums, "grads": grads, "losses": losses, "weights": net.state_dict()}, out / f"rank-{team.rank}-of-{team.size}.pt")
+    torch.save({"sums": sums, "grads": grads, "near": near, "losses": losses, "weights": net.state_dict()}, out / f"rank-{team.rank}-of-{team.size}.pt")
 """
 
 
-def launched(folder: Path, processes: int) -> list[dict[str, object]]:
+def launched(folder: Path, processes: int) -> list[dict[str, Any]]:
     """What each member of torch's launcher found."""
     (folder / "member.py").write_text(MEMBER, encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(launcher if processes > 1 else []), str(folder / "member.py"), str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(folder / f"rank-{rank}-of-{processes}.pt", weights_only=True) for rank in range(processes)]
 
 
-def test_two_processes_have_the_losses_gradients_and_weights_of_one(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    [alone] = launched(tmp_path / "one", 1)
-    for member in launched(tmp_path / "two", 2):
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    [found] = launched(tmp_path_factory.mktemp("alone"), 1)
+    return found
+
+
+def test_two_processes_have_the_losses_gradients_and_weights_of_one(alone: dict[str, Any], tmp_path: Path) -> None:
+    for member in launched(tmp_path, 2):
         assert member["losses"] == pytest.approx(alone["losses"], rel=1e-5)
         assert member["sums"]["loss"] == pytest.approx(alone["sums"]["loss"], rel=1e-5)
         assert member["sums"]["mlm_accuracy"] == alone["sums"]["mlm_accuracy"]
@@ -176,7 +199,17 @@ def test_two_processes_have_the_losses_gradients_and_weights_of_one(tmp_path: Pa
             assert float((member["grads"][name] - grad).norm()) <= 1e-5 * float(grad.norm()) + 1e-9, name
         for name, weight in alone["weights"].items():
             assert torch.allclose(member["weights"][name], weight, rtol=1e-4, atol=1e-5), name
-    assert checkpoint.newest(tmp_path / "two" / "home") is not None
+    assert checkpoint.newest(tmp_path / "home") is not None
+
+
+def test_texts_that_are_compared_are_shared_among_processes_with_the_gradient_of_one(alone: dict[str, Any], tmp_path: Path) -> None:
+    for member in launched(tmp_path, 3):
+        for one, other in zip(alone["near"], member["near"], strict=True):
+            assert (one["encoded"], other["encoded"]) == (21, 7)
+            assert other["sums"]["loss"] == pytest.approx(one["sums"]["loss"], rel=1e-5)
+            assert other["sums"]["in_batch_accuracy"] == one["sums"]["in_batch_accuracy"]
+            for name, grad in one["grads"].items():
+                assert float((other["grads"][name] - grad).norm()) <= 1e-5 * float(grad.norm()) + 1e-7, name
 
 
 def plan(**changes: object) -> train.Plan:

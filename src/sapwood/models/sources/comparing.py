@@ -31,8 +31,8 @@ class PairsOfTexts:
 
     `ids` are the tokens of each different text; equal numbers are equal texts. A text that is right for another query of the step
     (the same positive, or the positive of an equal query) does not count as wrong there. `hard` of a pair's own negatives, drawn for
-    each epoch, join. Every step has the stated size: the rest of an epoch, drawn anew each time, is left out. A step is not shared among
-    processes, since its texts are compared with one another: more processes make this task no faster.
+    each epoch, join. Every step has the stated size: the rest of an epoch, drawn anew each time, is left out. Several processes encode the
+    texts of a step together.
     """
 
     ahead: ClassVar[bool] = True
@@ -53,7 +53,7 @@ class PairsOfTexts:
         documents = [pair.positive for pair in step] + drawn
         tokens, mask = pad([self.ids[i] for i in [pair.query for pair in step] + documents], self.fill, self.multiple)
         inputs = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
-        return [Batch(inputs, {"unfair": torch.from_numpy(unfair(step, documents))}, {"pairs": len(step)})]
+        return [Batch(inputs, {"unfair": torch.from_numpy(unfair(step, documents))}, {"pairs": len(step)}, part=(0, 1))]
 
     def _drawn(self, pair: Pair, seed: int, epoch: int, row: int) -> list[int]:
         if len(pair.negatives) <= self.hard:
