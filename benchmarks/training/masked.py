@@ -84,7 +84,7 @@ def ours(rows: corpus.Rows, model: Any, clock: Clock, seed: int, count: int, too
     import tempfile
 
     from sapwood.models import architectures, train
-    from sapwood.models.objectives.sentence_order import masked_words
+    from sapwood.models.objectives.masked import masked_words
     from sapwood.models.optimisers import AdamW
     from sapwood.models.schedules import Linear
 
@@ -234,7 +234,7 @@ def evaluated(rows: corpus.Rows, model: Any) -> float:
     """Mean fp32 loss of the masked tokens of the held-out texts, with masks of seed 0."""
     import torch
 
-    from sapwood.models.objectives.sentence_order import masked_words
+    from sapwood.models.objectives.masked import masked_words
 
     source, total, count = windows(rows.held_out, ROWS), 0.0, 0
     model.eval()

@@ -22,7 +22,7 @@ from sapwood.errors import InputError, Interrupted, ResourceError, SapwoodError
 from sapwood.models import allocation, architectures, checkpoint, guarding, train
 from sapwood.models.objectives.classes import classification
 from sapwood.models.objectives.contrastive import in_batch
-from sapwood.models.objectives.sentence_order import masked_words
+from sapwood.models.objectives.masked import masked_words
 from sapwood.models.objectives.terms import Batch, Terms
 from sapwood.models.processes import Team
 from sapwood.models.sources.comparing import Pair, PairsOfTexts

@@ -15,7 +15,7 @@ from sapwood.models import masking, pairs, texts, train
 from sapwood.models.fresh import building, dial, shapes
 from sapwood.models.objectives.causal import causal_lm
 from sapwood.models.objectives.corruption import span_corruption
-from sapwood.models.objectives.sentence_order import masked_words, masked_words_and_sentence_order
+from sapwood.models.objectives.masked import masked_words, masked_words_and_sentences
 from sapwood.models.objectives.terms import Batch, Objective
 from sapwood.models.pretraining import causal, corruption, masked, measuring
 from sapwood.models.pretraining.pretraining import Reading
@@ -102,7 +102,7 @@ def sources(readings: Any) -> dict[str, tuple[Any, Objective, Any]]:
     return {
         "words alone": (masked.MaskedLM(second="none").source(bert, windows, 12), masked_words, model_of(shapes.Bert(**SHAPE), bert)),
         "sentence order": (
-            ordered.source(albert, ordered.corpus(albert, TEXTS), 12), masked_words_and_sentence_order,
+            ordered.source(albert, ordered.corpus(albert, TEXTS), 12), masked_words_and_sentences,
             model_of(shapes.Albert(**SHAPE, embedding=16), albert, pair=True),
         ),
         "spans": (

@@ -16,7 +16,7 @@ from sapwood.models.methods.full import Full
 from sapwood.models.methods.lora import Lora
 from sapwood.models.methods.method import Method
 from sapwood.models.objectives.classes import classification
-from sapwood.models.objectives.masked import masked_lm_and_next_sentence
+from sapwood.models.objectives.masked import masked_words_and_sentences
 from sapwood.models.objectives.terms import Batch, Objective
 from sapwood.models.sources.labelled import LabelledTexts
 from sapwood.models.sources.masked import MaskedPairs, SpecialTokens
@@ -171,14 +171,14 @@ def test_pretraining_does_not_change_with_micro_batch_or_padding(masked_pairs: M
     model.train()
     whole = replace(masked_pairs, multiple=1).at(1, 0, 2)
     cut = replace(masked_pairs, tokens_per_batch=tokens, multiple=multiple).at(1, 0, 2)
-    objective = masked_lm_and_next_sentence
+    objective = masked_words_and_sentences
     assert same(gradients(model, whole, objective), gradients(model, cut, objective))
 
 
 def test_the_masked_head_gives_the_loss_of_the_whole_head(masked_pairs: MaskedPairs) -> None:
     model = architectures.pretraining_model(architectures.bert(masked_pairs.special.vocab, 2, 32, 2, 64, dropout=0.0), 1)
     batch = masked_pairs.at(1, 0, 0)[0]
-    terms = masked_lm_and_next_sentence(model, batch)
+    terms = masked_words_and_sentences(model, batch)
     labels = torch.full_like(batch.inputs["input_ids"], -100)
     labels.view(-1)[batch.targets["positions"]] = batch.targets["tokens"]
     theirs = model(**batch.inputs, labels=labels, next_sentence_label=batch.targets["next"]).loss

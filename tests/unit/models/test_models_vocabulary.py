@@ -31,15 +31,19 @@ def near(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-5) -> bool:
     return float((a - b).abs().max()) <= tolerance * max(1.0, float(b.abs().max()))
 
 
-@given(st.integers(0, 99), st.integers(2, 90), st.integers(3, 300), st.sampled_from([0.0, 0.1]), st.booleans(), st.integers(1, 6000))
+CUTS = st.tuples(st.integers(1, 6000), st.sampled_from([1, 8, 32]))
+"""Logits of a chunk, and what its tokens are a multiple of."""
+
+
+@given(st.integers(0, 99), st.integers(2, 90), st.integers(3, 300), st.sampled_from([0.0, 0.1]), st.booleans(), CUTS)
 def test_loss_and_gradients_equal_plain_cross_entropy_however_it_is_cut(
-    seed: int, tokens: int, words: int, smoothing: float, weighed: bool, room: int
+    seed: int, tokens: int, words: int, smoothing: float, weighed: bool, cuts: tuple[int, int]
 ) -> None:
     states, weight, bias, targets = parts(seed, tokens, words)
     shares = torch.linspace(0.1, 2, tokens) if weighed else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabulary, "ROOM", room)
-        patch.setattr(vocabulary, "FEWEST", 1)
+        patch.setattr(vocabulary, "ROOM", cuts[0])
+        patch.setattr(vocabulary, "FEWEST", cuts[1])
         found = vocabulary.cross_entropy(states, weight, targets, bias, smoothing, shares)
         got = torch.autograd.grad(found.loss * 0.37, (states, weight, bias))
     logits = states @ weight.T + bias
@@ -51,13 +55,15 @@ def test_loss_and_gradients_equal_plain_cross_entropy_however_it_is_cut(
     assert found.right == (float(((logits.argmax(-1) == targets) & (targets >= 0)).sum()), int((targets >= 0).sum()))
 
 
-@given(st.integers(0, 99), st.integers(1, 60), st.integers(3, 300), st.integers(1, 6000))
-def test_log_probabilities_of_tokens_equal_plain_ones_and_have_the_same_gradient(seed: int, tokens: int, words: int, room: int) -> None:
+@given(st.integers(0, 99), st.integers(1, 60), st.integers(3, 300), CUTS)
+def test_log_probabilities_of_tokens_equal_plain_ones_and_have_the_same_gradient(
+    seed: int, tokens: int, words: int, cuts: tuple[int, int]
+) -> None:
     states, weight, bias, targets = parts(seed, tokens, words)
     targets, factors = targets.clamp(min=0), torch.linspace(-1, 2, tokens)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabulary, "ROOM", room)
-        patch.setattr(vocabulary, "FEWEST", 1)
+        patch.setattr(vocabulary, "ROOM", cuts[0])
+        patch.setattr(vocabulary, "FEWEST", cuts[1])
         found = vocabulary.token_log_probs(states, weight, targets, bias)
         got = torch.autograd.grad((found * factors).sum(), (states, weight, bias))
     plain = (states @ weight.T + bias).log_softmax(-1)[torch.arange(tokens), targets]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from sapwood.models.instead import instead
@@ -20,7 +20,7 @@ from sapwood.models.instead import instead
 ROOM = 1 << 24
 """Logits of one chunk: 64 MB in fp32, 341 tokens over 49,152 words."""
 FEWEST = 32
-"""A chunk has at least that many tokens, so that products stay large."""
+"""A chunk has a multiple of that many tokens, so that products stay large and have few shapes (`texts.few`)."""
 IGNORE = -100
 
 
@@ -71,6 +71,12 @@ def token_log_probs(states: Tensor, weight: Tensor, targets: Tensor, bias: Tenso
     """Log-probability of each target, (n,) fp32, differentiable. The way back makes each chunk's logits again. Targets are 0 or more."""
     found: Tensor = _LogProbs.apply(states, weight, bias, targets)
     return found
+
+
+def filled(states: Tensor) -> Tensor:
+    """`states` (n, width) and rows of 0 up to a multiple of `FEWEST`."""
+    missing = -len(states) % FEWEST
+    return nn.functional.pad(states, (0, 0, 0, missing)) if missing else states
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -155,9 +161,9 @@ class _Chunks:
         if kind is None:
             kind = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else states.dtype
         self.kind, self.bias = kind, bias
-        self.states, self.weight = states.detach().to(kind), weight.detach().to(kind)
-        self.size = max(FEWEST, ROOM // words)
-        tokens = min(self.size, len(states))
+        self.states, self.weight = filled(states.detach().to(kind)), weight.detach().to(kind)
+        self.size, self.tokens = FEWEST * max(1, ROOM // words // FEWEST), len(states)
+        tokens = min(self.size, len(self.states))
         self.logits = torch.empty(tokens, words, device=device)
         self.low = self.logits if kind == torch.float32 else torch.empty(tokens, words, dtype=kind, device=device)
         self.kinds = (states.dtype, weight.dtype, None if bias is None else bias.dtype)
@@ -167,14 +173,15 @@ class _Chunks:
         self.wanted = any(part is not None for part in (self.of_states, self.of_weight, self.of_bias))
 
     def slices(self) -> Iterator[slice]:
-        return (slice(start, start + self.size) for start in range(0, len(self.states), self.size))
+        """Of the tokens of each chunk. What fills its last rows has a state of 0 and nothing in any sum."""
+        return (slice(start, min(start + self.size, self.tokens)) for start in range(0, self.tokens, self.size))
 
     def log_softmax(self, rows: slice) -> Tensor:
         """(tokens of the chunk, words) fp32, in the buffer that the next chunk overwrites."""
-        part = self.states[rows]
-        low, logits = self.low[: len(part)], self.logits[: len(part)]
+        part, count = self.states[rows.start : rows.start + self.size], rows.stop - rows.start
+        low, logits = self.low[:count], self.logits[:count]
         with torch.autocast(part.device.type, enabled=False):
-            torch.mm(part, self.weight.T, out=low)
+            torch.mm(part, self.weight.T, out=self.low[: len(part)])
             if low.data_ptr() != logits.data_ptr():
                 logits.copy_(low)
             if self.bias is not None:
@@ -183,17 +190,21 @@ class _Chunks:
 
     def add(self, rows: slice, slope: Tensor) -> None:
         """`slope`: the gradient of the chunk's logits, in the buffer that `log_softmax` gave."""
-        low = self.low[: len(slope)]
+        whole = slice(rows.start, rows.start + self.size)
+        part = self.states[whole]
+        low = self.low[: len(part)]
         if low.data_ptr() != slope.data_ptr():
-            low.copy_(slope)
+            low[: len(slope)].copy_(slope)
+        low[len(slope) :] = 0
         with torch.autocast(slope.device.type, enabled=False):
             if self.of_bias is not None:
                 self.of_bias += slope.sum(0)
             if self.of_states is not None:
-                torch.mm(low, self.weight, out=self.of_states[rows])
+                torch.mm(low, self.weight, out=self.of_states[whole])
             if self.of_weight is not None:
-                self.of_weight += low.T @ self.states[rows]
+                self.of_weight += low.T @ part
 
     def found(self) -> list[Tensor | None]:
-        parts = (self.of_states, self.of_weight, self.of_bias)
+        of_states = None if self.of_states is None else self.of_states[: self.tokens]
+        parts = (of_states, self.of_weight, self.of_bias)
         return [part if part is None else part.to(kind) for part, kind in zip(parts, self.kinds, strict=True)]

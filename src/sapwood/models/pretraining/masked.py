@@ -73,20 +73,16 @@ class MaskedLM(Pretraining):
         return MaskedWindows(corpus, special, rows, self.rate)
 
     def objective(self) -> Objective:
-        from sapwood.models.objectives import masked, sentence_order
+        from sapwood.models.objectives import masked
 
-        return {
-            "none": sentence_order.masked_words,
-            "next_sentence": masked.masked_lm_and_next_sentence,
-            "sentence_order": sentence_order.masked_words_and_sentence_order,
-        }[self.second]
+        return masked.masked_words_and_sentences if self.pair else masked.masked_words
 
     def measured(self, model: Any, reading: Reading, source: Source, precision: str) -> Measured:
         import numpy as np
         import torch
 
         from sapwood.models import placing
-        from sapwood.models.objectives.sentence_order import states
+        from sapwood.models.objectives.masked import states
         from sapwood.models.pretraining import measuring
 
         size, counts = measuring.spelled(reading.tokenizer, reading.marks.vocab), []
