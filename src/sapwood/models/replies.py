@@ -127,8 +127,9 @@ def likelihoods(model: Any, inputs: Mapping[str, Tensor], targets: Mapping[str, 
     return each.new_zeros(count).index_add(0, targets["owner"], each)
 
 
-def of(model: Any, replies: Sequence[Reply], how: Writer, precision: str) -> np.ndarray:
-    """The log-probability of each reply in their order, (n,) float64, without a gradient and without dropout."""
+def of(model: Any, replies: Sequence[Reply], how: Writer, precision: str, advance: Callable[[float], None] | None = None) -> np.ndarray:
+    """The log-probability of each reply in their order, (n,) float64, without a gradient and without dropout. `advance` is told how many
+    were read."""
     found = np.empty(len(replies), dtype=np.float64)
     device = placing.of(model)
     model.eval()
@@ -137,6 +138,8 @@ def of(model: Any, replies: Sequence[Reply], how: Writer, precision: str) -> np.
             inputs, targets = batch([replies[i] for i in part], how.both, how.start, how.fill)
             moved = [{k: v.to(device) for k, v in one.items()} for one in (inputs, targets)]
             found[part] = likelihoods(model, moved[0], moved[1], len(part)).cpu().numpy()
+            if advance:
+                advance(len(part))
     return found
 
 

@@ -94,4 +94,4 @@ def _columns(work: Work, sets: list[Examples]) -> dict[str, list[Any]]:
 
 def _stop_if_asked(work: Work) -> None:
     if work.stopping():
-        raise Interrupted(f"{work.step}: stopped while fitting baselines", "run the same command again to continue")
+        raise Interrupted("stopped while fitting baselines", "run the same command again to continue")

@@ -70,7 +70,7 @@ class LabelErrors(Stage):
 
         def tick() -> None:
             if work.stopping():
-                raise Interrupted(f"{work.step}: stopped while predicting", "run the same command again")
+                raise Interrupted("stopped while predicting", "run the same command again")
 
         rows = Labelled(read.texts, read.labels)
         settings = label_errors.Settings(self.folds, self.near, self.method, self.below)

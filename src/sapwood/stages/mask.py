@@ -76,7 +76,7 @@ class Mask(Stage):
         with Writer(folder, rows.schema(stored)) as out, work.progress("mask", rows.count(stored)) as meter:
             for batch in rows.batches(stored):
                 if work.stopping():
-                    raise Interrupted(f"{work.step}: stopped while masking", "run the same command again")
+                    raise Interrupted("stopped while masking", "run the same command again")
                 out.add_table(ledger.masked(batch, self.scope))
                 meter.advance(batch.num_rows)
         return Masked(work.put(type(documents), folder), _report(work, ledger))

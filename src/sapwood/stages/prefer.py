@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from sapwood.artifact import Examples, Model, Report
-from sapwood.errors import InputError
+from sapwood.errors import InputError, Interrupted
 from sapwood.models.guarding import Rules
 from sapwood.models.methods.catalogue import AnyMethod
 from sapwood.models.methods.lora import Lora
@@ -101,11 +101,11 @@ class Prefer(Stage):
         data: dict[str, Json] = {"pairs": len(learned.rows), "steps": progress.step, "learning_rate": plan.lr, "train": progress.points}
         data |= {"trained_parameters": parameters[0], "parameters": parameters[1], "incidents": progress.incidents}
         if held.rows:
-            after = _of(net, held, how, "fp32")
+            after = _of(work, "held-out replies after", net, held, how, "fp32")
             first = open_writer(work.path(model), Setting(work.seed, "fp32", 0.0))
             shown = [reply[0] for reply in held.replies[:MEASURED_ON]]
             data["divergence"] = replies.divergence(net.float(), first, shown, how)
-            data |= _compared(learned, held, {"before": _of(first, held, how, "fp32"), "after": after})
+            data |= _compared(learned, held, {"before": _of(work, "held-out replies before", first, held, how, "fp32"), "after": after})
         folder = work.new("model")
         architectures.save_model(folder, net, work.path(model), reader.card)
         _keep_template(folder, self.template)
@@ -168,11 +168,19 @@ class Prefer(Stage):
         return progress, plan
 
 
-def _of(net: Any, pairs: Pairs, how: Writer, precision: str) -> np.ndarray:
+def _of(work: Work, label: str, net: Any, pairs: Pairs, how: Writer, precision: str) -> np.ndarray:
     """(n, 2) log-probabilities of chosen and rejected."""
     from sapwood.models import replies
 
-    return replies.of(net, [reply for pair in pairs.replies for reply in pair], how, precision).reshape(-1, 2)
+    each = [reply for pair in pairs.replies for reply in pair]
+    with work.progress(label, len(each), "replies") as meter:
+
+        def advance(count: float) -> None:
+            meter.advance(count)
+            if work.stopping():
+                raise Interrupted("stopped while reading replies", "run the same command again to continue")
+
+        return replies.of(net, each, how, precision, advance).reshape(-1, 2)
 
 
 def _likelihoods(work: Work, net: Any, pairs: Pairs, how: Writer, precision: str) -> np.ndarray:
@@ -181,7 +189,7 @@ def _likelihoods(work: Work, net: Any, pairs: Pairs, how: Writer, precision: str
 
     kept = work.scratch / "before.npy"
     if not kept.is_file():
-        found = _of(net, pairs, how, precision)
+        found = _of(work, "replies under the model before", net, pairs, how, precision)
         fresh = kept.with_suffix(".new.npy")
         np.save(fresh, found)
         fresh.rename(kept)

@@ -87,7 +87,7 @@ class Score(Stage):
         with work.progress("score", len(models) * len(rows), "rows") as meter:
             for one in models:
                 if work.stopping():
-                    raise Interrupted(f"{work.step}: stopped while scoring", "run the same command again to continue")
+                    raise Interrupted("stopped while scoring", "run the same command again to continue")
                 folder = work.path(one)
                 card, tokenizer = read_card(folder), texts.load_tokenizer(folder)
                 own = _own_task(folder)

@@ -90,7 +90,7 @@ class SelfLabel(Stage):
         with work.progress("self-label", rows.count(stored)) as meter:
             for batch in rows.batches(stored, ["id", "text", "text_digest"], BATCH):
                 if work.stopping():
-                    raise Interrupted(f"{work.step}: stopped while labelling", "run the same command again")
+                    raise Interrupted("stopped while labelling", "run the same command again")
                 some = batch.to_pylist()
                 chances = classifier.predict([row["text"] or "" for row in some])
                 for row, chance in zip(some, chances, strict=True):

@@ -131,7 +131,7 @@ class WeakLabel(Stage):
         with work.progress("voting", rows.count(stored)) as meter:
             for batch in rows.batches(stored, ["id", "text"], BATCH):
                 if work.stopping():
-                    raise Interrupted(f"{work.step}: stopped while voting", "run the same command again")
+                    raise Interrupted("stopped while voting", "run the same command again")
                 ballots.add(electorate.votes(*_ids_and_texts(batch)))
                 meter.advance(batch.num_rows)
 
