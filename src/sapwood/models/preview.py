@@ -50,8 +50,8 @@ class Example:
     targets: Mapping[str, Any]
 
 
-def examples(source: Source, tokenizer: Tokenizer, seed: int) -> Iterator[Example]:
-    """Every example of the first epoch, in the order of training."""
+def examples(source: Source, tokenizer: Tokenizer, seed: int, labels: Mapping[int, str] | None = None) -> Iterator[Example]:
+    """Every example of the first epoch, in the order of training. `labels` are the names of a classifier's labels."""
     number = 0
     for step in range(source.steps(seed, 0)):
         micro = source.at(seed, 0, step)
@@ -61,12 +61,17 @@ def examples(source: Source, tokenizer: Tokenizer, seed: int) -> Iterator[Exampl
                 units[name] = units.get(name, 0) + count
         for place, batch in enumerate(micro):
             for row, parts in _parts(batch, tokenizer):
-                yield _example(batch, tokenizer, parts, (number, step, place, row), units)
+                yield _example(batch, tokenizer, parts, (number, step, place, row), units, labels or {})
                 number += 1
 
 
 def _example(
-    batch: Batch, tokenizer: Tokenizer, parts: Mapping[str, list[Token]], place: tuple[int, int, int, int], units: Mapping[str, int]
+    batch: Batch,
+    tokenizer: Tokenizer,
+    parts: Mapping[str, list[Token]],
+    place: tuple[int, int, int, int],
+    units: Mapping[str, int],
+    labels: Mapping[int, str],
 ) -> Example:
     targets = [t.target_id for tokens in parts.values() for t in tokens if t.target_id is not None]
     first = next(iter(parts.values()))
@@ -76,8 +81,19 @@ def _example(
         for name, value in batch.targets.items()
         if name not in ("positions", "tokens") and value.dim() and len(value) == rows
     }
+    if "label" in others:
+        others["label"] = _named(others["label"], labels)
     read, said = (tokenizer.decode(ids, skip_special_tokens=False) for ids in ([t.id for t in first], targets))
     return Example(*place, parts, read, said, len(targets), units, others)
+
+
+def _named(label: Any, names: Mapping[int, str]) -> Any:
+    """The name of a class, or of each that a row of 0 and 1 names; a number, or a row of one label a token, as it is."""
+    if isinstance(label, int):
+        return names.get(label, label)
+    if isinstance(label, list) and names and len(label) == len(names) and set(label) <= {0.0, 1.0}:
+        return [names[i] for i, given in enumerate(label) if given]
+    return label
 
 
 def _parts(batch: Batch, tokenizer: Tokenizer) -> Iterator[tuple[int, dict[str, list[Token]]]]:

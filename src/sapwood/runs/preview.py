@@ -47,8 +47,8 @@ def example(recipe: Recipe, store: LocalStore, given: Mapping[str, Artifact], na
         if seen is None:
             raise InputError(f"{name} ended without training", "choose another step")
         tokenizer = texts.load_tokenizer(folder)
-        last = 0
-        for one in preview.examples(seen.source, tokenizer, seen.seed):
+        last, labels = 0, getattr(getattr(seen.model, "config", None), "id2label", None)
+        for one in preview.examples(seen.source, tokenizer, seen.seed, labels):
             last = one.number
             if one.number >= number and (not find or _holds(one, find)):
                 return one
