@@ -110,7 +110,13 @@ class Finetune(Stage):
         ports = {"train": train, "dev": dev, "old": old}
         rows = Rows(*(self._rows(work, given, port) if given else [] for port, given in ports.items()))
         task = self.task.settled(rows.train, start)
-        card = self._card(start, model.digest, rows.train, precision).model_copy(update={"asks": task.model_dump(mode="json")})
+        card = self._card(start, model.digest, rows.train, precision)
+        single = (self.task.answers_as or self.task.kind) in ("classification", "relations")
+        if single and rows.dev and (strange := sorted(set(task.labels(rows.dev)) - set(card.labels))):
+            raise InputError(
+                f"dev has labels {', '.join(strange)}, which train does not have", "give train examples of them, or relabel dev"
+            )
+        card = card.model_copy(update={"asks": task.model_dump(mode="json")})
         tokenizer = texts.load_tokenizer(base)
         reader = Reader(tokenizer, texts.pad_id(tokenizer), card, base)
         self.remember.fits(rows.old, start.task == card.task and start.labels == card.labels)

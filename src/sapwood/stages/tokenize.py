@@ -78,7 +78,8 @@ class Tokenize(Stage):
             rows[_name(work, other)] = fertility(load_tokenizer(work.path(other)), drawn.measured)
         size = tokenizer.get_vocab_size()
         sample = [(language, seen, drawn.taken[language]) for language, seen in drawn.seen.items()]
-        summary = f"{self.kind} with {size} entries, " + ", ".join(
+        missing = "" if size >= self.vocab_size else f" ({self.vocab_size} were asked for; this text makes no more)"
+        summary = f"{self.kind} with {size} entries{missing}, " + ", ".join(
             f"{row.language} {row.bytes_per_token:.2f} bytes per token" for row in rows["this one"]
         )
         data = {

@@ -81,6 +81,14 @@ def test_the_report_stands_a_tokenizer_beside_others_on_the_same_texts(made, tmp
     assert json.loads((work.path(out.tokenizer) / "tokenizer_config.json").read_text())["model_max_length"] == 512
 
 
+def test_a_vocabulary_that_the_text_does_not_fill_is_said(made, tmp_path):
+    work = make_work(made["store"], tmp_path)
+    out = Tokenize(vocab_size=9000).run(work, made["documents"])
+    told = report.read(work.path(out.report))
+    assert told["data"]["vocab_size"] < 9000
+    assert "(9000 were asked for; this text makes no more)" in told["summary"]
+
+
 def test_a_limit_that_unigram_does_not_have_is_refused():
     with pytest.raises(ValueError, match="min_frequency is not for unigram"):
         Tokenize(kind="unigram", min_frequency=3)

@@ -67,3 +67,6 @@ def test_labels_that_do_not_match_are_an_input_error(store: LocalStore, tmp_path
     encoder = store.put(Model, tiny.tiny_model(tmp_path / "encoder", labels=()))
     with pytest.raises(InputError, match="needs two or more"):
         Finetune().run(make_work(store, tmp_path / "work"), encoder, strange, None)
+    known = put_rows(store, tmp_path / "known", Examples, tiny.tiny_examples())
+    with pytest.raises(InputError, match="dev has labels neutral, which train does not have"):
+        Finetune().run(make_work(store, tmp_path / "work"), encoder, known, strange)
