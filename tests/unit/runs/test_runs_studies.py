@@ -157,6 +157,13 @@ def test_a_winner_that_is_not_told_apart_is_called_so(place):
         assert words in body["summary"]
 
 
+@pytest.mark.parametrize(("scores", "said"), [([0.5, 0.6, 0.4], False), ([0.6, 0.6, 0.6], True)])
+def test_trials_that_scored_the_same_as_the_best_are_counted(place, scores, said):
+    search_report.write(searched(place, scores), place, 1.0)
+    summary = json.loads((place / "report.json").read_text())["summary"]
+    assert ("; 2 others scored the same." in summary) is said
+
+
 def test_fields_are_called_by_the_shortest_name_that_is_theirs_alone():
     names = telling.short_names(["stages.a.optimiser.lr", "stages.b.optimiser.lr", "stages.a.epochs"])
     assert names == {"stages.a.optimiser.lr": "a.optimiser.lr", "stages.b.optimiser.lr": "b.optimiser.lr", "stages.a.epochs": "epochs"}

@@ -54,7 +54,9 @@ def _summary(found: Searched, gaps: Mapping[str, Interval]) -> str:
     best, name = found.ranked[0], _name(found)
     counts = {state: sum(trial.state == state for trial in found.trials) for state in ("done", "pruned", "failed")}
     states = ", ".join(f"{count} {'finished' if state == 'done' else state}" for state, count in counts.items() if count)
-    told = f"{len(found.trials)} trials ({states}): best {name} {best.score:.4f} with {values(best.values)}."
+    ties = sum(f"{trial.score:.4f}" == f"{best.score:.4f}" for trial in found.ranked) - 1
+    also = f"; {ties} other{'s' * (ties > 1)} scored the same" if ties else ""
+    told = f"{len(found.trials)} trials ({states}): best {name} {best.score:.4f} with {values(best.values)}{also}."
     for gap in list(gaps.values())[:1]:
         told += f" With {len(found.repeats[0].scores)} fresh seeds it is {_against(gap, _better(found))}."
     return told
