@@ -67,6 +67,6 @@ def in_batch(temperature: float, tokens: int) -> Objective:
         # wrong for queries of other processes too. Both add up over processes.
         own = slice(part[0], None, part[1])
         loss = losses[own].sum().detach() + (losses.sum() - losses.sum().detach())
-        return Terms({"pairs": loss}, dict(batch.trained), {"in_batch_accuracy": right(scores[own], truth[own])})
+        return Terms({"pairs": loss}, {"pairs": len(losses[own])}, {"in_batch_accuracy": right(scores[own], truth[own])})
 
     return objective
