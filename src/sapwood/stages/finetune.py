@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
@@ -236,7 +238,7 @@ def _only_answer(truth: Sequence[str], scores: Mapping[str, float]) -> str:
     shares = {label: truth.count(label) / len(truth) for label in sorted(set(truth))}
     if len(shares) < 2:
         return ""
-    alike = lambda a, b: abs(a - b) < 1e-6  # noqa: E731
+    alike = partial(math.isclose, abs_tol=1e-6)
     suits = (
         label
         for label, p in shares.items()
